@@ -1,0 +1,94 @@
+# tomofs: build, test, install. See README.md; `make help` lists the goals.
+
+CC ?= gcc
+BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+PREFIX ?= /usr/local
+comma := ,
+
+PKGS_store := libzstd libxxhash libcrypto jansson
+PKGS_index := lmdb
+PKGS_fs := fuse3 libtiff-4 zlib expat
+PKGS := $(PKGS_store) $(PKGS_index) $(PKGS_fs)
+
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wformat=2 \
+	-Wunused-result -Wno-missing-field-initializers
+CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(SANFLAGS) -pthread
+LDFLAGS += $(SANFLAGS) -pthread
+
+LAYERS := store index fs tools
+SRC_store := $(wildcard store/*.c)
+SRC_index := $(wildcard index/*.c)
+SRC_fs := $(wildcard fs/*.c fs/*/*.c)
+SRC_tools := $(wildcard tools/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIBS_store = $(BUILD)/store.a
+LIBS_index = $(BUILD)/index.a $(LIBS_store)
+LIBS_fs = $(BUILD)/fs.a $(LIBS_index)
+ext_store = $(shell pkg-config --libs $(PKGS_store))
+ext_index = $(shell pkg-config --libs $(PKGS_index)) $(ext_store)
+ext_fs = $(shell pkg-config --libs $(PKGS_fs)) -lm $(ext_index)
+
+TEST_SRC := $(wildcard tests/store_*.c tests/index_*.c tests/fs_*.c)
+TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+TEST_COMMON := $(wildcard tests/lib/*.c)
+
+.PHONY: all deps test test-long demo bench install clean help check-layers
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/tomofs
+
+help:
+	@echo 'make                  build $(BUILD)/tomofs'
+	@echo 'make demo [DATA=DIR]  install what is missing, build, and show the main job on a real mount'
+	@echo 'make test [T=name]    all quick tests, or one (T=store_pack, T=mount_datasets)'
+	@echo 'make SAN=address,undefined test    the same with sanitizers; SAN=thread likewise'
+	@echo 'make bench            timings'
+	@echo 'make install PREFIX= DESTDIR='
+
+deps:
+	@./tools/install-deps.sh
+
+$(BUILD)/tomofs: $(call obj,$(SRC_tools)) $(LIBS_fs)
+	$(CC) $(LDFLAGS) -o $@ $^ $(ext_fs)
+
+$(BUILD)/store.a: $(call obj,$(SRC_store))
+$(BUILD)/index.a: $(call obj,$(SRC_index))
+$(BUILD)/fs.a: $(call obj,$(SRC_fs))
+$(BUILD)/testlib.a: $(call obj,$(TEST_COMMON))
+$(BUILD)/%.a:
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c -o $@ $<
+
+# A test is linked with its own layer and what lies below it, so an upward call does not link.
+$(BUILD)/tests/store_%: $(BUILD)/tests/store_%.o $(BUILD)/testlib.a $(LIBS_store)
+	$(CC) $(LDFLAGS) -o $@ $^ $(ext_store)
+$(BUILD)/tests/index_%: $(BUILD)/tests/index_%.o $(BUILD)/testlib.a $(LIBS_index)
+	$(CC) $(LDFLAGS) -o $@ $^ $(ext_index)
+$(BUILD)/tests/fs_%: $(BUILD)/tests/fs_%.o $(BUILD)/testlib.a $(LIBS_fs)
+	$(CC) $(LDFLAGS) -o $@ $^ $(ext_fs)
+
+check-layers:
+	@./tests/check-layers.sh
+
+test: deps
+	@+BUILD=$(BUILD) SAN='$(SAN)' ./tests/run.sh $(T)
+
+demo: deps all
+	@BUILD=$(BUILD) DATA='$(DATA)' ./tools/demo.sh
+
+bench: deps all
+	@BUILD=$(BUILD) ./tests/bench.sh
+
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,36 @@
+/*
+ * access: who may do what (DESIGN section 2). Permission is said once, as owner, group and mode on the nodes below datasets/.
+ * The kernel enforces what node_attr() reports; what it cannot check asks may().
+ */
+#ifndef TOMOFS_ACCESS_H
+#define TOMOFS_ACCESS_H
+
+#include "fs/fs.h"
+
+enum verb {
+	VERB_LOOK,  /* see its name in a list, its facts, its picture and its small levels: reading, or whom user.tomofs.look names */
+	VERB_READ,  /* tag it, comment on it */
+	VERB_WRITE, /* set facts, rename, move */
+};
+
+/* 0; -EACCES: not allowed, or the caller's groups cannot be learned; -ENOENT: no such dataset. */
+int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *who, enum verb verb);
+
+enum show {
+	SHOW_FULL, /* originals or full pixels: open to those who may read the originals */
+	SHOW_LOOK, /* picture, facts, levels of at most SHOW_LOOK_PIXELS on each axis: also to those whom `look` names */
+};
+enum { SHOW_LOOK_PIXELS = 1024 };
+
+/* Owner, group and permission bits that what is shown of a dataset carries: those of its top folder or file, less what may not be
+ * written, less what a folder above it forbids; with SHOW_LOOK also read for the group (look=groups) or all (look=all). For a
+ * folder the execute bits follow the read bits. Fills st_mode's permission bits, st_uid, st_gid; type bits are kept. */
+int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum show show, struct stat *st);
+/* The same, less what the files of this image (its folder, its files, and the folders on the way) forbid. */
+int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
+		    struct stat *st);
+
+/* Is uid (with primary group gid) a member of group? Asks /proc/PID. 1, 0, or -EACCES when it cannot be learned. */
+int access_in_group(const struct caller *who, uint32_t group);
+
+#endif

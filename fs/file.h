@@ -1,0 +1,68 @@
+/*
+ * file: the bytes of files below datasets/, read and written through any number of handles. One struct file for each node that is
+ * open, shared by its handles.
+ *
+ * Writing: bytes wait in memory as dirty runs; sequential or not. When they pass a threshold they are cut into chunks and put
+ * into the store (in parallel on the store's pool), tail of a growing file excepted. Small files stay in memory until they
+ * close. A commit (flush, fsync, last release) puts the rest, saves the content tree and applies one REC_CONTENT.
+ * Overwriting part of a chunk is copy on write of that chunk.
+ *
+ * Errors of writing are sticky for the file: later write, flush and fsync report them again, until its last release.
+ * The disk's reserve is checked at write (-ENOSPC there, not at close).
+ *
+ * SHA-256 of the whole file is computed in stream while writing is sequential, else by reading once at the last release
+ * (until then sha256_known is false).
+ *
+ * Threads: everything may be called from any thread; readers of one file do not wait for each other's decoding.
+ */
+#ifndef TOMOFS_FILE_H
+#define TOMOFS_FILE_H
+
+#include "fs/fs.h"
+
+struct file;
+struct files;
+
+int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget);
+/* Commits what is still dirty. */
+int files_free(struct files *files);
+
+/* Called (from any thread, without locks) after the last writer of a file that changed has released it and its content is
+ * in the catalog; and at the first write of a handle. For arrival. */
+void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino),
+		    void (*written)(void *ctx, uint64_t ino), void *ctx);
+
+/* Opens the node's content; writable: counts as a writer. Close with file_release (same writable). 0, -ENOENT, -EIO. */
+int file_open(struct files *files, uint64_t ino, bool writable, struct file **out);
+
+/* Returns bytes read (short only at the end of the file) or -errno (-EIO names dataset path, place and chunk). */
+int64_t file_read(struct file *file, uint64_t off, void *to, size_t len);
+/* Returns len or -errno. append: off is ignored, the end at that moment is used. Beyond 16 TiB: -EFBIG. */
+int64_t file_write(struct file *file, const struct caller *caller, uint64_t off, const void *from, size_t len, bool append);
+int file_truncate(struct file *file, const struct caller *caller, uint64_t size);
+
+/* close(2) of one descriptor: commits what is dirty, reports errors. Comes several times. */
+int file_flush(struct file *file, const struct caller *caller);
+/* Commits and makes durable (catalog_sync). */
+int file_fsync(struct file *file, const struct caller *caller);
+/* Gives back one file_open(). The last writer's release commits and tells closed(). Returns what the commit said. */
+int file_release(struct file *file, const struct caller *caller, bool writable);
+
+/* utimens while it is open: remembered, so that a later commit does not overwrite a time that somebody set. */
+void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns);
+
+/* Size and mtime as they are now, dirty bytes included. False when the file is not open for writing (the catalog is right). */
+bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtime_ns);
+/* Is anybody writing it? */
+bool files_writing(struct files *files, uint64_t ino);
+/* Commits every file that is dirty (for sync of a folder and for shutdown). */
+int files_commit_all(struct files *files);
+
+/* dst becomes a copy of src's content without copying bytes (copy_file_range of a whole file). 0; -EOPNOTSUPP when the
+ * range is not the whole or dst is not empty. */
+int file_clone(struct file *src, struct file *dst, const struct caller *caller);
+
+/* Dirty bytes in memory now, of all files. */
+size_t files_dirty(struct files *files);
+
+#endif

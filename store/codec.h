@@ -1,0 +1,34 @@
+/*
+ * codec: how the bytes of one chunk are kept in a pack. A codec is one row of a table and one number in the format; old
+ * numbers stay readable for ever (store/FORMAT.md).
+ *
+ *     CODEC_NONE         the plain bytes
+ *     CODEC_ZSTD         one zstd frame without checksum and content size (the pack record has both)
+ *     CODEC_FILTER_ZSTD  filter parameters (filter.h), then one zstd frame of the filtered bytes
+ *
+ * codec_encode() chooses by a cheap trial on the data, decodes its own result and compares it with what was given: a
+ * compressor or memory that fails is found before anything is promised (then CODEC_NONE is used and a warning logged).
+ *
+ * Any thread may call; contexts are kept for each thread.
+ */
+#ifndef TOMOFS_CODEC_H
+#define TOMOFS_CODEC_H
+
+#include "store/buf.h"
+#include "store/chunker.h"
+
+enum codec { CODEC_NONE = 0, CODEC_ZSTD = 1, CODEC_FILTER_ZSTD = 2, CODEC_COUNT };
+
+/* NULL for unknown numbers. */
+const char *codec_name(unsigned codec);
+
+/* Encodes 1 to CHUNK_MAX bytes into *payload (cleared first). plan and off as in chunker.h; plan may be NULL. 0 and *codec;
+ * -ENOMEM. */
+int codec_encode(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
+		 enum codec *codec);
+
+/* Decodes a payload to exactly len plain bytes. 0; -EBADMSG with a sentence: damaged, of another length, or of an
+ * unknown codec or filter; -ENOMEM. Safe on any bytes. */
+int codec_decode(unsigned codec, const void *payload, size_t payload_len, void *to, size_t len);
+
+#endif

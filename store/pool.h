@@ -1,0 +1,36 @@
+/*
+ * pool: a bounded set of worker threads, and groups of jobs to wait for.
+ *
+ * pool_submit() blocks while the queue is full (back-pressure instead of growing memory). Never submit from inside a
+ * job and wait for it there: that can deadlock; a job that wants help does the work itself.
+ */
+#ifndef TOMOFS_POOL_H
+#define TOMOFS_POOL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pool;
+
+/* threads 0: one for each core. 0 or -errno. */
+int pool_new(struct pool **out, unsigned threads);
+/* Waits for every job, then ends the threads. */
+void pool_free(struct pool *pool);
+
+struct pool_group { /* one caller's jobs; zero-initialise with pool_group_init */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	size_t open;
+	int rc; /* first failure */
+	char text[256]; /* its sentence */
+};
+
+void pool_group_init(struct pool_group *group);
+/* job(arg) returns 0 or -errno (err_text() of the worker is carried over to the waiter). */
+void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg);
+/* Waits until all jobs of the group ended; returns the first failure (err_text() set) or 0, and resets the group. */
+int pool_group_wait(struct pool_group *group);
+void pool_group_destroy(struct pool_group *group);
+
+#endif

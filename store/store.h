@@ -1,0 +1,103 @@
+/*
+ * store: bytes by content. Puts chunks away once, however often they come, and gives them back or says that they are
+ * damaged. Knows nothing of files, images, users or names. Formats: store/FORMAT.md.
+ *
+ *     STORE/tomofs.json   version, id, features, secret     STORE/packs/   the chunks
+ *     STORE/journal/      see journal.h                     STORE/lock     held by the one process that has it open
+ *
+ * Durability: a chunk is promised when store_sync() has returned 0 after its store_put(). Every chunk was decoded and compared
+ * with what was given before store_put() returns.
+ *
+ * Threads: everything may be called from any thread. One appender inside; reads take no lock across I/O.
+ */
+#ifndef TOMOFS_STORE_H
+#define TOMOFS_STORE_H
+
+#include "store/chunker.h"
+#include "store/io.h"
+#include "store/key.h"
+#include "store/pool.h"
+
+struct store;
+
+enum { STORE_ID_BYTES = 16 };
+
+/* Makes a new, empty store in a folder that does not exist or is empty. 0; -EEXIST: there is a store or something else
+ * in it already; -errno. */
+int store_create(const char *path);
+
+enum store_open_flags {
+	STORE_READ_ONLY = 1, /* no lock taken, nothing written (verify beside a mount: sealed packs and whole records) */
+};
+
+struct store_options {
+	const struct io *io;  /* NULL: io_system */
+	size_t cache_bytes;   /* decoded chunks kept; 0: 64 MiB */
+	unsigned threads;     /* of the worker pool; 0: one a core */
+	unsigned flags;
+};
+
+/* Opens a store: takes the lock, reads the packs' footers, cuts the torn tail of the last pack to its last whole record.
+ * 0; -ENOENT: no such folder; -EINVAL: it is not a tomofs store, or its format is too new (the sentence says which);
+ * -EBUSY: another process has it open (the sentence names its pid and mount point); -errno. */
+int store_open(struct store **out, const char *path, const struct store_options *options);
+
+/* Syncs, seals what is full and lets go of the lock. NULL is fine. */
+void store_close(struct store *store);
+
+/* Remembers, in STORE/lock after the pid, where the store is mounted; for the sentence that others get. */
+int store_note_mount(struct store *store, const char *mount_point);
+
+const char *store_path(const struct store *store);
+const uint8_t *store_id(const struct store *store);          /* STORE_ID_BYTES */
+const struct io *store_io(const struct store *store);
+struct pool *store_pool(struct store *store);                /* shared with the layers above */
+uint64_t store_epoch(const struct store *store);             /* grows with every open for writing */
+
+/* Puts a chunk of 1 to CHUNK_MAX bytes. plan and off as in chunker.h say what the bytes are, for the choice of a filter;
+ * plan may be NULL. *key receives its name. 0; -ENOSPC: the disk is at its reserve; -EIO: writing failed (sticky: the
+ * store takes no more until it is opened again, reads go on). */
+int store_put(struct store *store, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,
+	      struct key *key);
+
+/* Bytes skip .. skip+len-1 of a chunk that is chunk_len bytes long, into to. Decoded chunks are cached. 0; -EIO with
+ * a sentence naming chunk and pack when it is missing, damaged or of another length. */
+int store_read(struct store *store, const struct key *key, size_t chunk_len, size_t skip, void *to, size_t len);
+
+/* Starts decoding a chunk into the cache in the background, if it is not there; never waits. */
+void store_read_ahead(struct store *store, const struct key *key, size_t chunk_len);
+
+/* True when the key is in a pack (its bytes are not looked at). */
+bool store_has(struct store *store, const struct key *key);
+
+/* Every chunk put before this call is durable when it returns 0. */
+int store_sync(struct store *store);
+
+/* 0 when `bytes` more may be written and the disk's reserve still stands, else -ENOSPC with a sentence. Cheap. */
+int store_room(struct store *store, uint64_t bytes);
+
+struct store_stats {
+	uint64_t chunks;          /* in packs */
+	uint64_t plain_bytes;     /* of those chunks */
+	uint64_t stored_bytes;    /* as they are in packs, record headers included */
+	uint64_t packs;
+	uint64_t put_bytes;       /* given to store_put() since open */
+	uint64_t duplicate_bytes; /* of these, known already */
+	struct {
+		uint64_t chunks, plain_bytes, stored_bytes;
+	} codec[8];               /* by codec number; names from codec_name() */
+	uint64_t cache_bytes;
+};
+void store_stats(struct store *store, struct store_stats *stats);
+const char *store_codec_name(unsigned number); /* NULL beyond the last */
+
+/* Reads every pack in the store's folder, checks every record and decodes every chunk, in parallel. Calls damaged() (one
+ * at a time) for each thing that is wrong. Works beside a mount on sealed packs and whole records. 0 and the counts;
+ * -errno only when it could not look. */
+struct store_verify {
+	uint64_t packs, chunks, plain_bytes, damaged;
+};
+int store_verify(struct store *store, void (*damaged)(void *ctx, const char *sentence), void *ctx,
+		 struct store_verify *counts);
+
+#endif
