@@ -7,6 +7,8 @@
 #include "fs/node.h"
 #include "store/err.h"
 
+enum look { LOOK_PRIVATE, LOOK_GROUPS, LOOK_ALL }; /* the values of user.tomofs.look */
+
 /* Looks for group in the "Groups:" line of /proc/PID/status. */
 static int in_supplementary(int32_t pid, uint32_t group)
 {
@@ -77,6 +79,35 @@ static int may_reach(struct fs *fs, uint64_t folder, const struct caller *who)
 	return 0;
 }
 
+/* The three permission bits that a caller has on the top of a dataset, as far as the folders above it let anybody through. */
+static int bits_on_top(struct fs *fs, const struct node_row *top, const struct caller *who)
+{
+	int reach, bits = bits_for(who, top->uid, top->gid, top->mode);
+
+	if (bits < 0)
+		return bits;
+	reach = may_reach(fs, top->parent, who);
+	return reach ? reach : bits;
+}
+
+static enum look look_of(struct fs *fs, const struct dataset_row *dataset)
+{
+	scope_free char *text = catalog_fact(fs->catalog, dataset->number, "look");
+
+	if (text && strcmp(text, "all") == 0)
+		return LOOK_ALL;
+	return text && strcmp(text, "groups") == 0 ? LOOK_GROUPS : LOOK_PRIVATE;
+}
+
+/* Is the caller one of those whom user.tomofs.look names? */
+static bool look_names(struct fs *fs, const struct dataset_row *dataset, const struct node_row *top,
+		       const struct caller *who)
+{
+	enum look look = look_of(fs, dataset);
+
+	return look == LOOK_ALL || (look == LOOK_GROUPS && access_in_group(who, top->gid) == 1);
+}
+
 int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *who, enum verb verb)
 {
 	struct node_row top;
@@ -87,16 +118,17 @@ int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *w
 	rc = catalog_node(fs->catalog, dataset->ino, &top);
 	if (rc)
 		return rc;
-	rc = bits_for(who, top.uid, top.gid, top.mode);
 	need = verb == VERB_WRITE ? 2 : 4;
 	if (S_ISDIR(top.mode))
 		need |= 1;
-	if (rc < 0 || (rc & need) != need)
-		return err_set(EACCES, "%s: you have no permission for it", dataset->name);
-	rc = may_reach(fs, top.parent, who);
-	if (rc == -EACCES)
-		err_set(EACCES, "%s: you have no permission for the folder that it is in", dataset->name);
-	return rc;
+	rc = bits_on_top(fs, &top, who);
+	if (rc >= 0 && (rc & need) == need)
+		return 0;
+	if (rc < 0 && rc != -EACCES)
+		return rc;
+	if (verb == VERB_LOOK && look_names(fs, dataset, &top, who))
+		return 0;
+	return err_set(EACCES, "%s: you have no permission for it, or for a folder that it is in", dataset->name);
 }
 
 /*
@@ -150,7 +182,20 @@ static int limit_by_folders(struct fs *fs, uint64_t folder, uint64_t until, stru
 	return 0;
 }
 
-int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, struct stat *st)
+/* What user.tomofs.look opens beyond the permissions of the originals. */
+static void widen(struct fs *fs, const struct dataset_row *dataset, struct stat *st)
+{
+	enum look look = look_of(fs, dataset);
+	uint32_t folder = S_ISDIR(st->st_mode) ? 0111 : 0;
+
+	if (look == LOOK_GROUPS)
+		st->st_mode |= 0440 | (folder & 0110);
+	else if (look == LOOK_ALL)
+		st->st_mode |= 0444 | folder;
+}
+
+/* Those of the dataset's top folder, less what the folders above it forbid. */
+static int originals(struct fs *fs, const struct dataset_row *dataset, struct stat *st)
 {
 	struct node_row top;
 	int rc = catalog_node(fs->catalog, dataset->ino, &top);
@@ -163,29 +208,46 @@ int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, struct s
 	return limit_by_folders(fs, top.parent, 0, st);
 }
 
-int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, struct stat *st)
+int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum show show, struct stat *st)
+{
+	int rc = originals(fs, dataset, st);
+
+	if (!rc && show == SHOW_LOOK)
+		widen(fs, dataset, st);
+	return rc;
+}
+
+/* Takes away what the files of an image forbid to read. */
+static int limit_by_files(struct fs *fs, uint64_t folder, struct stat *st)
+{
+	scope_entries struct entries entries = { 0 };
+	struct node_row file;
+	int rc = catalog_list(fs->catalog, folder, &entries);
+
+	for (size_t i = 0; !rc && i < entries.count; i++)
+		if (S_ISREG(entries.list[i].mode) && !catalog_node(fs->catalog, entries.list[i].ino, &file))
+			limit(st, &file, 4);
+	return rc;
+}
+
+int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
+		    struct stat *st)
 {
 	struct node_row row;
-	uint64_t ino = image->ino;
-	int rc = access_of_dataset(fs, dataset, st);
+	int rc = originals(fs, dataset, st);
 
 	if (!rc)
-		rc = catalog_node(fs->catalog, ino, &row);
+		rc = catalog_node(fs->catalog, image->ino, &row);
 	if (rc)
 		return rc;
+	limit(st, &row, 4);
 	if (S_ISDIR(row.mode)) {
-		scope_entries struct entries entries = { 0 };
-		struct node_row file;
-
 		limit(st, &row, 1);
-		limit(st, &row, 4);
-		rc = catalog_list(fs->catalog, ino, &entries);
-		for (size_t i = 0; !rc && i < entries.count; i++) {
-			if (S_ISREG(entries.list[i].mode) && !catalog_node(fs->catalog, entries.list[i].ino, &file))
-				limit(st, &file, 4);
-		}
-	} else {
-		limit(st, &row, 4);
+		rc = limit_by_files(fs, image->ino, st);
 	}
-	return rc ? rc : limit_by_folders(fs, row.parent, dataset->ino, st);
+	if (!rc && image->ino != dataset->ino)
+		rc = limit_by_folders(fs, row.parent, dataset->ino, st);
+	if (!rc && show == SHOW_LOOK)
+		widen(fs, dataset, st);
+	return rc;
 }

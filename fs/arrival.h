@@ -31,6 +31,9 @@ void arrival_facts_changed(struct arrival *arrival, uint32_t dataset);
 /* Looks into all closed files of a dataset and surveys it, if something changed. Waits until done. 0 or -errno. */
 int arrival_catch_up(struct arrival *arrival, uint32_t dataset);
 
+/* Looks into all files that were closed before the call, of all datasets, so that a search finds what was just copied in. */
+void arrival_look_into_new(struct arrival *arrival);
+
 /* `ready` by hand: now, without waiting for the settle time. 0; -EBUSY: somebody is writing a file in it. */
 int arrival_ready(struct arrival *arrival, uint32_t dataset);
 

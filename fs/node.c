@@ -97,12 +97,24 @@ int node_attr(struct fs *fs, const struct node *node, struct stat *st)
 	return rc;
 }
 
-int node_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, struct node *out)
+static int truncate_text(struct handle *h, uint64_t size);
+
+static int name_fits(const char *name)
 {
-	if (!folder->ops->lookup)
-		return err_set(ENOTDIR, "%s: not a folder", folder->ops->kind);
 	if (strlen(name) > NAME_BYTES_MAX)
 		return err_set(ENAMETOOLONG, "name is longer than %d bytes", NAME_BYTES_MAX);
+	return 0;
+}
+
+int node_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, struct node *out)
+{
+	int rc;
+
+	if (!folder->ops->lookup)
+		return err_set(ENOTDIR, "%s: not a folder", folder->ops->kind);
+	rc = name_fits(name);
+	if (rc)
+		return rc;
 	return folder->ops->lookup(fs, who, folder, name, out);
 }
 
@@ -113,11 +125,93 @@ int node_list(struct fs *fs, const struct caller *who, const struct node *folder
 	return folder->ops->list(fs, who, folder, emit, ctx);
 }
 
+static int refused(const struct node *folder, const char *name)
+{
+	return err_set(EPERM, "%s: nothing can be made or removed in %s", name, folder->ops->kind);
+}
+
+int node_mkdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
+	       struct node *out)
+{
+	int rc = name_fits(name);
+
+	if (rc)
+		return rc;
+	return folder->ops->mkdir ? folder->ops->mkdir(fs, who, folder, name, mode, out) : refused(folder, name);
+}
+
+int node_create(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
+		struct node *out)
+{
+	int rc = name_fits(name);
+
+	if (rc)
+		return rc;
+	return folder->ops->create ? folder->ops->create(fs, who, folder, name, mode, out) : refused(folder, name);
+}
+
+int node_symlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, const char *target,
+		 struct node *out)
+{
+	int rc = name_fits(name);
+
+	if (rc)
+		return rc;
+	return folder->ops->symlink ? folder->ops->symlink(fs, who, folder, name, target, out) : refused(folder, name);
+}
+
+int node_unlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name)
+{
+	return folder->ops->unlink ? folder->ops->unlink(fs, who, folder, name) : refused(folder, name);
+}
+
+int node_rmdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name)
+{
+	return folder->ops->rmdir ? folder->ops->rmdir(fs, who, folder, name) : refused(folder, name);
+}
+
+int node_set_attr(struct fs *fs, const struct caller *who, const struct node *node, const struct attr_change *change)
+{
+	if (node->ops->set_attr)
+		return node->ops->set_attr(fs, who, node, change);
+	/* An open for writing truncates first; the text is replaced when it is flushed. */
+	if (node->ops->text_write && change->set == CHANGE_SIZE)
+		return change->handle ? truncate_text(change->handle, change->size) : 0;
+	if (!(change->set & ~(unsigned)(CHANGE_ATIME | CHANGE_MTIME)))
+		return 0; /* times of what is computed are not kept; cp -p must not fail for that */
+	return err_set(EPERM, "%s is made by the file system and cannot be changed", node->ops->kind);
+}
+
+int node_xattr_get(struct fs *fs, const struct caller *who, const struct node *node, const char *name, struct buf *value)
+{
+	return node->ops->xattr_get ? node->ops->xattr_get(fs, who, node, name, value) : -ENODATA;
+}
+
+int node_xattr_list(struct fs *fs, const struct caller *who, const struct node *node, struct buf *names)
+{
+	return node->ops->xattr_list ? node->ops->xattr_list(fs, who, node, names) : 0;
+}
+
+int node_xattr_set(struct fs *fs, const struct caller *who, const struct node *node, const char *name, const void *value,
+		   size_t len, int flags)
+{
+	if (!node->ops->xattr_set)
+		return err_set(EOPNOTSUPP, "%s keeps no attributes", node->ops->kind);
+	return node->ops->xattr_set(fs, who, node, name, value, len, flags);
+}
+
+int node_xattr_remove(struct fs *fs, const struct caller *who, const struct node *node, const char *name)
+{
+	return node->ops->xattr_remove ? node->ops->xattr_remove(fs, who, node, name) : -ENODATA;
+}
+
 int node_rename(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
 		const struct node *to, const char *new_name, unsigned flags)
 {
-	if (strlen(new_name) > NAME_BYTES_MAX)
-		return err_set(ENAMETOOLONG, "name is longer than %d bytes", NAME_BYTES_MAX);
+	int rc = name_fits(new_name);
+
+	if (rc)
+		return rc;
 	if (!to->ops->rename_into)
 		return err_set(EPERM, "nothing can be moved into %s", to->ops->kind);
 	return to->ops->rename_into(fs, who, folder, name, to, new_name, flags);
@@ -223,6 +317,23 @@ int64_t node_read(struct fs *fs, struct handle *h, uint64_t off, void *to, size_
 }
 
 enum { TEXT_WRITE_MAX = 4 << 20 };
+
+static int truncate_text(struct handle *h, uint64_t size)
+{
+	scope_lock(&h->lock);
+	if (size > TEXT_WRITE_MAX)
+		return err_set(EFBIG, "%s: more than %d bytes", h->node.ops->kind, TEXT_WRITE_MAX);
+	if (size > h->text.len) {
+		uint8_t *at = buf_reserve(&h->text, size - h->text.len);
+
+		if (!at)
+			return err_set(ENOMEM, "%s: no memory", h->node.ops->kind);
+		memset(at, 0, size - h->text.len);
+	}
+	h->text.len = size;
+	h->text_changed = true;
+	return 0;
+}
 
 static int64_t write_text(struct handle *h, uint64_t off, const void *from, size_t len)
 {

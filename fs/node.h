@@ -147,8 +147,22 @@ struct node node_make(const struct node_ops *ops, enum node_class class, uint64_
 int node_attr(struct fs *fs, const struct node *node, struct stat *st);
 int node_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, struct node *out);
 int node_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx);
+int node_mkdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
+	       struct node *out);
+int node_create(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
+		struct node *out);
+int node_symlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, const char *target,
+		 struct node *out);
+int node_unlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name);
+int node_rmdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name);
 int node_rename(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
 		const struct node *to, const char *new_name, unsigned flags);
+int node_set_attr(struct fs *fs, const struct caller *who, const struct node *node, const struct attr_change *change);
+int node_xattr_get(struct fs *fs, const struct caller *who, const struct node *node, const char *name, struct buf *value);
+int node_xattr_list(struct fs *fs, const struct caller *who, const struct node *node, struct buf *names);
+int node_xattr_set(struct fs *fs, const struct caller *who, const struct node *node, const char *name, const void *value,
+		   size_t len, int flags);
+int node_xattr_remove(struct fs *fs, const struct caller *who, const struct node *node, const char *name);
 
 /* Opens a file; the handle is given back with node_close(), whose result is what a last commit said. */
 int node_open(struct fs *fs, const struct caller *who, const struct node *node, int flags, struct handle **out);

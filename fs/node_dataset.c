@@ -30,7 +30,7 @@ static bool in_scope(const struct dataset_row *row, enum dataset_scope scope)
 
 static int checked(struct fs *fs, const struct caller *who, enum dataset_scope scope, const struct dataset_row *row)
 {
-	if (!in_scope(row, scope) || may(fs, row, who, VERB_LIST))
+	if (!in_scope(row, scope) || may(fs, row, who, VERB_LOOK))
 		return err_set(ENOENT, "there is no such dataset");
 	return 0;
 }

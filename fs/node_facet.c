@@ -258,7 +258,7 @@ static int change_member(struct fs *fs, const struct caller *who, const struct t
 	int rc = refuse(term->facet);
 
 	if (!rc)
-		rc = may(fs, row, who, term->facet == FACET_TAG ? VERB_LIST : VERB_WRITE);
+		rc = may(fs, row, who, term->facet == FACET_TAG ? VERB_READ : VERB_WRITE);
 	if (rc)
 		return rc;
 	if (term->facet == FACET_TAG)

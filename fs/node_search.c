@@ -223,7 +223,7 @@ static bool allowed(void *ctx, const struct dataset_row *row)
 {
 	struct asker *a = ctx;
 
-	return row->role == ROLE_DATASET && may(a->fs, row, a->who, VERB_LIST) == 0;
+	return row->role == ROLE_DATASET && may(a->fs, row, a->who, VERB_LOOK) == 0;
 }
 
 static int search_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx)

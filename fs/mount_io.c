@@ -1,0 +1,238 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "fs/file.h"
+#include "fs/mount_internal.h"
+#include "store/err.h"
+
+/* Pages stay valid across opens where content changes only through the kernel, or under another node number. */
+static void keep_pages(const struct node *node, struct fuse_file_info *fi)
+{
+	fi->keep_cache = node->ops->real_file || node->ops->read;
+}
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct request r;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_open(r.mount->handles, &r.who, &r.node, fi->flags, &fi->fh);
+	if (rc) {
+		reply_error(req, rc);
+		return;
+	}
+	keep_pages(&r.node, fi);
+	if (fuse_reply_open(req, fi) == -ENOENT) /* the open was interrupted: no release will come */
+		handles_drop(r.mount->handles, &r.who, fi->fh);
+}
+
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fuse_entry_param entry;
+	struct request r;
+	struct node made;
+	int rc;
+
+	if (!request_begin(req, parent, &r))
+		return;
+	rc = node_create(r.fs, &r.who, &r.node, name, mode, &made);
+	if (!rc)
+		rc = entry_of(r.fs, &made, &entry);
+	if (!rc)
+		rc = handles_open(r.mount->handles, &r.who, &made, fi->flags & ~O_TRUNC, &fi->fh);
+	if (rc) {
+		reply_error(req, rc);
+		return;
+	}
+	if (!r.node.ops->stable)
+		entry.entry_timeout = 0;
+	keep_pages(&made, fi);
+	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+		handles_drop(r.mount->handles, &r.who, fi->fh);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int64_t n;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	scope_free char *bytes = malloc(len ? len : 1);
+	rc = bytes ? handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h) : err_set(ENOMEM, "no memory to read");
+	n = rc ? rc : node_read(r.fs, h, (uint64_t)off, bytes, len);
+	if (n < 0)
+		reply_error(req, (int)n);
+	else
+		fuse_reply_buf(req, bytes, (size_t)n);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t len, off_t off, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int64_t n;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	n = rc ? rc : node_write(r.fs, &r.who, h, (uint64_t)off, bytes, len);
+	if (n < 0)
+		reply_error(req, (int)n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	reply_rc(req, rc ? rc : node_flush(r.fs, &r.who, h));
+}
+
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int rc;
+
+	(void)datasync;
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	reply_rc(req, rc ? rc : node_fsync(r.fs, &r.who, h));
+}
+
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct request r;
+
+	if (request_begin(req, ino, &r))
+		reply_rc(req, handles_drop(r.mount->handles, &r.who, fi->fh));
+}
+
+/* cp inside the mount asks for the whole file at once: the content is shared, no byte is copied. Everything else falls back to
+ * reads and writes. */
+void ops_copy(fuse_req_t req, fuse_ino_t from, off_t from_off, struct fuse_file_info *from_fi, fuse_ino_t to, off_t to_off,
+	      struct fuse_file_info *to_fi, size_t len, int flags)
+{
+	struct handle *src = NULL, *dst = NULL;
+	struct stat st = { 0 };
+	struct request r;
+	struct node target;
+	int rc;
+
+	(void)flags;
+	if (!request_begin(req, from, &r))
+		return;
+	rc = node_resolve(r.fs, to, &target);
+	if (!rc)
+		rc = handles_get(r.mount->handles, &r.who, &r.node, from_fi->fh, &src);
+	if (!rc)
+		rc = handles_get(r.mount->handles, &r.who, &target, to_fi->fh, &dst);
+	if (!rc)
+		rc = node_attr(r.fs, &r.node, &st);
+	if (!rc && (from_off || to_off || !src->file || !dst->file || len < (uint64_t)st.st_size))
+		rc = -EOPNOTSUPP;
+	if (!rc)
+		rc = file_clone(src->file, dst->file, &r.who);
+	if (rc)
+		fuse_reply_err(req, -rc);
+	else
+		fuse_reply_write(req, (size_t)st.st_size);
+}
+
+void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct request r;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_open_folder(r.mount->handles, &r.who, &r.node, &fi->fh);
+	if (rc)
+		reply_error(req, rc);
+	else if (fuse_reply_open(req, fi) == -ENOENT)
+		handles_drop_folder(r.mount->handles, fi->fh);
+}
+
+/* Adds one entry; returns the bytes it takes, more than room when it does not fit. A node that is gone by now is passed over (0). */
+static size_t add_entry(fuse_req_t req, struct request *r, const struct listing *l, size_t i, bool plus, char *to, size_t room)
+{
+	struct fuse_entry_param entry = { .ino = l->nodes[i].number };
+
+	if (!plus) {
+		entry.attr.st_ino = l->nodes[i].number;
+		entry.attr.st_mode = l->nodes[i].ops->type;
+		return fuse_add_direntry(req, to, room, l->names[i], &entry.attr, (off_t)i + 1);
+	}
+	if (entry_of(r->fs, &l->nodes[i], &entry))
+		return 0;
+	if (!r->node.ops->stable)
+		entry.entry_timeout = 0;
+	return fuse_add_direntry_plus(req, to, room, l->names[i], &entry, (off_t)i + 1);
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi, bool plus)
+{
+	struct listing *l;
+	struct request r;
+	size_t used = 0;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	scope_free char *bytes = malloc(len);
+	rc = bytes ? handles_get_folder(r.mount->handles, &r.who, &r.node, fi->fh, &l) : err_set(ENOMEM, "no memory");
+	if (rc) {
+		reply_error(req, rc);
+		return;
+	}
+	for (size_t i = (size_t)off; i < l->count; i++) {
+		size_t n = add_entry(req, &r, l, i, plus, bytes + used, len - used);
+
+		if (n > len - used)
+			break;
+		used += n;
+	}
+	fuse_reply_buf(req, bytes, used);
+}
+
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi)
+{
+	list(req, ino, len, off, fi, false);
+}
+
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi)
+{
+	list(req, ino, len, off, fi, true);
+}
+
+void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mount *mount = fuse_req_userdata(req);
+
+	(void)ino;
+	handles_drop_folder(mount->handles, fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct mount *mount = fuse_req_userdata(req);
+	int rc = files_commit_all(mount->fs->files);
+
+	(void)ino, (void)datasync, (void)fi;
+	reply_rc(req, rc ? rc : catalog_sync(mount->fs->catalog));
+}

@@ -1,0 +1,98 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/mount_internal.h"
+#include "store/err.h"
+
+/* Taken by libfuse or the kernel as they are. */
+static const char *const passed[] = { "allow_other", "allow_root", "ro", "rw", "exec", "noexec", "atime", "noatime", "sync",
+				      "async", "dirsync", "auto_unmount", NULL };
+
+/* For mount(8), systemd and fstab; or what is always so here. */
+static const char *const ignored[] = { "defaults", "user", "nouser", "users", "group", "owner", "auto", "noauto", "nofail", "_netdev",
+				       "nosuid", "nodev", "relatime", "norelatime", "strictatime", "lazytime", "default_permissions",
+				       "suid", "dev", "big_writes", "use_ino", "intr", NULL };
+static const char *const ignored_prefixes[] = { "x-", "X-", "comment=", "fsname=", "subtype=", "context=", NULL };
+
+static bool listed(const char *const *list, const char *word)
+{
+	for (; *list; list++)
+		if (strcmp(*list, word) == 0)
+			return true;
+	return false;
+}
+
+static bool is_ignored(const char *word)
+{
+	if (listed(ignored, word))
+		return true;
+	for (const char *const *p = ignored_prefixes; *p; p++)
+		if (strncmp(word, *p, strlen(*p)) == 0)
+			return true;
+	return false;
+}
+
+static int parse_bytes(const char *text, size_t *bytes)
+{
+	char *end;
+	unsigned long long n;
+	unsigned shift = 0;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end == 'K' || *end == 'k')
+		shift = 10, end++;
+	else if (*end == 'M' || *end == 'm')
+		shift = 20, end++;
+	else if (*end == 'G' || *end == 'g')
+		shift = 30, end++;
+	if (errno || end == text || *end || *text == '-' || n > (1ULL << 50) >> shift || n << shift < 16 << 20)
+		return err_set(EINVAL, "option cache=%s: expected a size of at least 16M, as cache=512M or cache=4G", text);
+	*bytes = (size_t)(n << shift);
+	return 0;
+}
+
+static int parse_seconds(const char *text, unsigned *seconds)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (end == text || *end || *text == '-' || n < 1 || n > 86400)
+		return err_set(EINVAL, "option settle=%s: expected seconds, 1 to 86400", text);
+	*seconds = (unsigned)n;
+	return 0;
+}
+
+static int parse_one(char *word, struct options *o)
+{
+	if (!*word || is_ignored(word))
+		return 0;
+	if (strncmp(word, "cache=", 6) == 0)
+		return parse_bytes(word + 6, &o->cache_bytes);
+	if (strncmp(word, "settle=", 7) == 0)
+		return parse_seconds(word + 7, &o->settle_seconds);
+	if (strcmp(word, "nonempty") == 0) {
+		o->nonempty = true;
+		return 0;
+	}
+	if (!listed(passed, word))
+		return err_set(EINVAL, "option \"%s\" is not known (ours: cache=SIZE, settle=SECONDS, nonempty; "
+				       "and allow_other, ro and the like)", word);
+	buf_printf(&o->fuse, ",%s", word);
+	return 0;
+}
+
+int options_parse(const char *text, struct options *o)
+{
+	scope_free char *copy = strdup(text ? text : "");
+	char *save = NULL;
+	int rc = 0;
+
+	if (!copy)
+		return err_set(ENOMEM, "no memory");
+	buf_printf(&o->fuse, "default_permissions,nosuid,nodev,subtype=tomofs");
+	for (char *word = strtok_r(copy, ",", &save); word && !rc; word = strtok_r(NULL, ",", &save))
+		rc = parse_one(word, o);
+	return rc;
+}

@@ -1,0 +1,185 @@
+#include "store/pool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/err.h"
+#include "store/scope.h"
+
+enum { QUEUE_PER_THREAD = 4, THREADS_MAX = 256 };
+
+struct task {
+	int (*job)(void *arg);
+	void *arg;
+	struct pool_group *group;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* a task was queued, or the pool ends */
+	pthread_cond_t room; /* a task was taken */
+	struct task *ring;
+	size_t cap, first, count;
+	pthread_t *threads;
+	unsigned thread_count;
+	bool ending;
+};
+
+static void run(const struct task *task)
+{
+	struct pool_group *group = task->group;
+	int rc = task->job(task->arg);
+
+	scope_lock(&group->lock);
+	if (rc && !group->rc) {
+		group->rc = rc;
+		snprintf(group->text, sizeof group->text, "%s", err_text());
+	}
+	if (--group->open == 0)
+		pthread_cond_broadcast(&group->idle);
+}
+
+/* Waits for the next task; false when the pool ends and none is left. */
+static bool next_task(struct pool *pool, struct task *task)
+{
+	scope_lock(&pool->lock);
+	while (!pool->count && !pool->ending)
+		pthread_cond_wait(&pool->work, &pool->lock);
+	if (!pool->count)
+		return false;
+	*task = pool->ring[pool->first];
+	pool->first = (pool->first + 1) % pool->cap;
+	pool->count--;
+	pthread_cond_signal(&pool->room);
+	return true;
+}
+
+static void *worker(void *arg)
+{
+	struct pool *pool = arg;
+	struct task task;
+
+	while (next_task(pool, &task))
+		run(&task);
+	return NULL;
+}
+
+static void end_threads(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned i = 0; i < pool->thread_count; i++)
+		pthread_join(pool->threads[i], NULL);
+}
+
+/* Signals are for the threads that expect them; workers start with all blocked. */
+static int start_threads(struct pool *pool, unsigned count)
+{
+	sigset_t all, before;
+	int rc = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (!rc && pool->thread_count < count) {
+		rc = pthread_create(&pool->threads[pool->thread_count], NULL, worker, pool);
+		if (!rc)
+			pool->thread_count++;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc ? err_set(rc, "cannot start a worker thread: %s", strerror(rc)) : 0;
+}
+
+static unsigned core_count(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores > 0 ? (unsigned)cores : 1;
+}
+
+int pool_new(struct pool **out, unsigned threads)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+	int rc;
+
+	if (!threads)
+		threads = core_count();
+	if (threads > THREADS_MAX)
+		threads = THREADS_MAX;
+	if (pool) {
+		pthread_mutex_init(&pool->lock, NULL);
+		pthread_cond_init(&pool->work, NULL);
+		pthread_cond_init(&pool->room, NULL);
+		pool->cap = (size_t)threads * QUEUE_PER_THREAD;
+		pool->ring = calloc(pool->cap, sizeof *pool->ring);
+		pool->threads = calloc(threads, sizeof *pool->threads);
+	}
+	rc = pool && pool->ring && pool->threads ? start_threads(pool, threads)
+						 : err_set(ENOMEM, "no memory for worker threads");
+	if (rc) {
+		pool_free(pool);
+		return rc;
+	}
+	*out = pool;
+	return 0;
+}
+
+void pool_free(struct pool *pool)
+{
+	if (!pool)
+		return;
+	end_threads(pool);
+	pthread_cond_destroy(&pool->room);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->threads);
+	free(pool->ring);
+	free(pool);
+}
+
+void pool_group_init(struct pool_group *group)
+{
+	memset(group, 0, sizeof *group);
+	pthread_mutex_init(&group->lock, NULL);
+	pthread_cond_init(&group->idle, NULL);
+}
+
+void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&group->lock);
+	group->open++;
+	pthread_mutex_unlock(&group->lock);
+
+	scope_lock(&pool->lock);
+	while (pool->count == pool->cap)
+		pthread_cond_wait(&pool->room, &pool->lock);
+	pool->ring[(pool->first + pool->count) % pool->cap] = (struct task) { job, arg, group };
+	pool->count++;
+	pthread_cond_signal(&pool->work);
+}
+
+int pool_group_wait(struct pool_group *group)
+{
+	int rc;
+
+	scope_lock(&group->lock);
+	while (group->open)
+		pthread_cond_wait(&group->idle, &group->lock);
+	rc = group->rc;
+	if (rc)
+		err_set(-rc, "%s", group->text);
+	group->rc = 0;
+	group->text[0] = 0;
+	return rc;
+}
+
+void pool_group_destroy(struct pool_group *group)
+{
+	pthread_cond_destroy(&group->idle);
+	pthread_mutex_destroy(&group->lock);
+}

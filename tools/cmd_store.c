@@ -1,0 +1,95 @@
+/* Commands that open a store themselves: init, verify, rebuild. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "index/catalog.h"
+#include "store/err.h"
+#include "store/journal.h"
+#include "tools/command.h"
+
+int cmd_init(const struct invocation *in)
+{
+	if (store_create(in->args[0]))
+		return fail_err();
+	if (in->json)
+		puts("{\"made\": true}");
+	else
+		printf("Made the store %s. Mount it with: tomofs mount %s MNT\n", in->args[0], in->args[0]);
+	return EXIT_FINE;
+}
+
+struct damage {
+	bool json;
+	uint64_t count;
+};
+
+static void print_damage(void *ctx, const char *sentence)
+{
+	struct damage *d = ctx;
+
+	d->count++;
+	fprintf(d->json ? stderr : stdout, "damaged: %s\n", sentence);
+}
+
+static int verify_journal(struct store *store, struct damage *damage, uint64_t *records)
+{
+	struct journal *journal = NULL;
+	int rc = journal_open(&journal, store);
+
+	if (!rc)
+		rc = journal_verify(journal, print_damage, damage, records);
+	journal_close(journal);
+	return rc;
+}
+
+int cmd_verify(const struct invocation *in)
+{
+	struct store_options options = { .flags = STORE_READ_ONLY };
+	struct damage damage = { .json = in->json };
+	struct store_verify counts = { 0 };
+	struct store *store = NULL;
+	uint64_t records = 0;
+	int rc = store_open(&store, in->args[0], &options);
+
+	if (rc)
+		return fail_err();
+	rc = store_verify(store, print_damage, &damage, &counts);
+	if (rc)
+		fail_err();
+	/* A journal that does not open is damage that must be named, and no reason not to have looked at the packs. */
+	if (verify_journal(store, &damage, &records))
+		print_damage(&damage, err_text());
+	store_close(store);
+	if (in->json)
+		printf("{\"packs\": %" PRIu64 ", \"chunks\": %" PRIu64 ", \"plain_bytes\": %" PRIu64
+		       ", \"journal_records\": %" PRIu64 ", \"damaged\": %" PRIu64 "}\n",
+		       counts.packs, counts.chunks, counts.plain_bytes, records, damage.count);
+	else
+		printf("%" PRIu64 " packs, %" PRIu64 " chunks (%.1f MB decoded), %" PRIu64 " journal records: %s\n", counts.packs,
+		       counts.chunks, (double)counts.plain_bytes / 1e6, records, damage.count || rc ? "DAMAGED" : "all whole");
+	return damage.count || rc ? EXIT_NO : EXIT_FINE;
+}
+
+int cmd_rebuild(const struct invocation *in)
+{
+	struct store_options options = { 0 };
+	struct journal *journal = NULL;
+	struct store *store = NULL;
+	uint64_t records = 0;
+	int rc = store_open(&store, in->args[0], &options);
+
+	if (!rc)
+		rc = journal_open(&journal, store);
+	if (!rc)
+		rc = catalog_rebuild(store, journal, &records);
+	if (rc)
+		fail_err();
+	else if (in->json)
+		printf("{\"records\": %" PRIu64 "}\n", records);
+	else
+		printf("The index was made anew from %" PRIu64 " journal records.\n", records);
+	journal_close(journal);
+	store_close(store);
+	return rc ? EXIT_NO : EXIT_FINE;
+}
