@@ -36,7 +36,7 @@ TEST_SRC := $(wildcard tests/store_*.c tests/index_*.c tests/fs_*.c)
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_COMMON := $(wildcard tests/lib/*.c)
 
-.PHONY: all deps test test-long demo bench install clean help check-layers
+.PHONY: all deps build-deps test test-long demo bench install uninstall clean help check-layers
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -48,10 +48,15 @@ help:
 	@echo 'make test [T=name]    all quick tests, or one (T=store_pack, T=mount_datasets)'
 	@echo 'make SAN=address,undefined test    the same with sanitizers; SAN=thread likewise'
 	@echo 'make bench            timings'
+	@echo 'make test-long         the slow ones too'
 	@echo 'make install PREFIX= DESTDIR='
 
 deps:
 	@./tools/install-deps.sh
+
+# Before pkg-config is asked: it may not be there yet, so the build proper is a make of its own.
+build-deps:
+	@./tools/install-deps.sh --build
 
 $(BUILD)/tomofs: $(call obj,$(SRC_tools)) $(LIBS_fs)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_fs)
@@ -82,11 +87,32 @@ check-layers:
 test: deps
 	@+BUILD=$(BUILD) SAN='$(SAN)' ./tests/run.sh $(T)
 
-demo: deps all
-	@BUILD=$(BUILD) DATA='$(DATA)' ./tools/demo.sh
+test-long: deps
+	@+BUILD=$(BUILD) SAN='$(SAN)' LONG=1 ./tests/run.sh $(T)
 
-bench: deps all
+demo: build-deps
+	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/phantom
+	@BUILD=$(BUILD) DATA='$(DATA)' ./demo/demo.sh
+
+bench: deps
+	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/phantom
 	@BUILD=$(BUILD) ./tests/bench.sh
+
+$(BUILD)/phantom: $(BUILD)/demo/phantom.o
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libtiff-4) -lm
+
+# The helper lets mount(8) and /etc/fstab mount a store: STORE MNT fuse.tomofs defaults 0 0
+install: all
+	install -D -m 755 $(BUILD)/tomofs $(DESTDIR)$(PREFIX)/bin/tomofs
+	install -D -m 644 tools/tomofs.1 $(DESTDIR)$(PREFIX)/share/man/man1/tomofs.1
+	install -D -m 644 tools/tomofs@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tomofs@.service
+	sed -i 's|@PREFIX@|$(PREFIX)|' $(DESTDIR)$(PREFIX)/lib/systemd/system/tomofs@.service
+	install -d $(DESTDIR)/sbin
+	ln -sf $(PREFIX)/bin/tomofs $(DESTDIR)/sbin/mount.fuse.tomofs
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/tomofs $(DESTDIR)$(PREFIX)/share/man/man1/tomofs.1 \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/tomofs@.service $(DESTDIR)/sbin/mount.fuse.tomofs
 
 clean:
 	rm -rf build build-*

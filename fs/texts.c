@@ -89,12 +89,13 @@ int text_status(struct fs *fs, struct buf *out)
 	if (rc)
 		return rc;
 	store_stats(fs->store, &s);
-	json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", TOMOFS_VERSION,
+	json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", TOMOFS_VERSION,
 			 "store", store_path(fs->store), "datasets", (json_int_t)datasets, "files", (json_int_t)files,
 			 "logical_bytes", (json_int_t)bytes, "chunks", (json_int_t)s.chunks, "unique_bytes",
 			 (json_int_t)s.plain_bytes, "stored_bytes", (json_int_t)s.stored_bytes, "packs",
 			 (json_int_t)s.packs, "journal_records", (json_int_t)journal_last(fs->journal), "cache_bytes",
-			 (json_int_t)(s.cache_bytes + levels_bytes(fs->levels)), "codecs", codecs_json(&s));
+			 (json_int_t)s.cache_bytes, "level_bytes",
+			 (json_int_t)levels_bytes(fs->levels), "codecs", codecs_json(&s));
 	text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);
 	if (!text)

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Every real file goes in and comes out: at once, after a remount, after kill -9; again costs next to nothing.
+. "$(dirname "$0")/lib/mount.sh"
+
+src=$work/src
+if [ -n "${TOMOFS_DATA:-}" ]; then
+	src=$TOMOFS_DATA
+else
+	mkdir -p "$src/deep/er/est" "$src/odd"
+	"$here/$BUILD/phantom" "$src/phantom" p 128 16 2>/dev/null || head -c 3000000 /dev/urandom >"$src/deep/er/est/random"
+	head -c 5000000 /dev/zero >"$src/odd/zeros"
+	printf x >"$src/odd/$(printf 'line\nbreak \xff\xfe')"
+	: >"$src/odd/empty"
+fi
+
+stored() { du -s --apparent-size -B1 "$store" | cut -f1; }
+
+mount_store
+empty=$(stored)
+check "cp -a" cp -a "$src" "$mnt/datasets/data"
+check "at once" diff -r "$src" "$mnt/datasets/data"
+umount_store
+first=$(($(stored) - empty))
+mount_store
+check "after a remount" diff -r "$src" "$mnt/datasets/data"
+moved=$(rsync -a --itemize-changes "$src/" "$mnt/datasets/data/" | grep -c '^>f')
+equal "files that rsync -a transfers again" "$moved" 0
+
+check "cp -a again" cp -a "$src" "$mnt/datasets/again"
+sleep 6
+kill_daemon
+mount_store
+check "6 s after the copy, after kill -9" diff -r "$src" "$mnt/datasets/again"
+umount_store
+second=$(($(stored) - first - empty))
+[ $((second * 100)) -lt $((first * 2)) ] || fail "the same tree again stores $second bytes, the first time $first"
+check "verify" "$tomofs" verify "$store"
