@@ -67,6 +67,9 @@ int store_read(struct store *store, const struct key *key, size_t chunk_len, siz
 /* Starts decoding a chunk into the cache in the background, if it is not there; never waits. */
 void store_read_ahead(struct store *store, const struct key *key, size_t chunk_len);
 
+/* Plain bytes of a chunk; -ENOENT when it is in no pack. */
+int64_t store_size(struct store *store, const struct key *key);
+
 /* True when the key is in a pack (its bytes are not looked at). */
 bool store_has(struct store *store, const struct key *key);
 

@@ -1,0 +1,117 @@
+#include <errno.h>
+#include <string.h>
+
+#include "fs/file_internal.h"
+#include "store/err.h"
+#include "store/log.h"
+
+/* "datasets/scan/a.tif: ..." */
+static int with_path(struct file *f, int rc)
+{
+	scope_free char *path = NULL, *text = strdup(err_text());
+
+	if (!text || catalog_path(f->files->catalog, f->ino, &path))
+		return rc;
+	return err_set(-rc, "datasets/%s: %s", path, text);
+}
+
+int file_flush(struct file *f, const struct caller *caller)
+{
+	int rc;
+
+	pthread_mutex_lock(&f->lock);
+	rc = file_commit(f, caller, false);
+	pthread_mutex_unlock(&f->lock);
+	return rc ? with_path(f, rc) : 0;
+}
+
+int file_fsync(struct file *f, const struct caller *caller)
+{
+	int rc = file_flush(f, caller);
+
+	return rc ? rc : catalog_sync(f->files->catalog);
+}
+
+int file_release(struct file *f, const struct caller *caller, bool writable)
+{
+	struct files *files = f->files;
+	uint64_t ino = f->ino;
+	bool closed = false;
+	int rc = 0;
+
+	if (writable) {
+		pthread_mutex_lock(&f->lock);
+		if (f->writers == 1) {
+			rc = file_commit(f, caller, true);
+			closed = f->told_written;
+			f->told_written = false;
+			f->error = 0;
+		}
+		f->writers--;
+		pthread_mutex_unlock(&f->lock);
+		if (rc)
+			with_path(f, rc);
+	}
+	file_unref(f);
+	if (closed && files->closed)
+		files->closed(files->ctx, ino);
+	return rc;
+}
+
+/* dst, which is empty, gets the content of another file. Lock held. */
+static int take_content(struct file *dst, const struct caller *caller, const struct content *content)
+{
+	struct record r = { .kind = REC_CONTENT };
+	struct actor actor = caller_actor(caller);
+	struct content_map *map;
+	int rc = content_open(&map, dst->files->store, content);
+
+	if (rc)
+		return rc;
+	dst->mtime_ns = now_ns();
+	r.content.ino = dst->ino;
+	r.content.mtime_ns = dst->mtime_ns;
+	r.content.content = *content;
+	rc = catalog_apply(dst->files->catalog, &actor, &r);
+	if (rc) {
+		content_free(map);
+		return rc;
+	}
+	content_free(dst->map);
+	dst->map = map;
+	dst->saved = *content;
+	dst->size = content->size;
+	dst->changed = false;
+	dst->sha_valid = false;
+	return 0;
+}
+
+int file_clone(struct file *src, struct file *dst, const struct caller *caller)
+{
+	struct content content;
+	bool tell;
+	int rc;
+
+	if (src == dst)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&src->lock);
+	rc = file_commit(src, caller, false);
+	content = src->saved;
+	pthread_mutex_unlock(&src->lock);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&dst->lock);
+	file_processing_begin(dst);
+	if (dst->size || dst->dirty_count || dst->moving)
+		rc = -EOPNOTSUPP;
+	else
+		rc = take_content(dst, caller, &content);
+	file_processing_end(dst);
+	tell = !rc && !dst->told_written;
+	if (tell)
+		dst->told_written = true;
+	pthread_mutex_unlock(&dst->lock);
+	if (tell && dst->files->written)
+		dst->files->written(dst->files->ctx, dst->ino);
+	return rc;
+}

@@ -1,0 +1,115 @@
+#include <errno.h>
+#include <string.h>
+
+#include "fs/file_internal.h"
+#include "store/err.h"
+#include "store/log.h"
+
+enum { HASH_STEP = 1 << 20 };
+
+/* The hash that went along with the writing, when nothing was missed. */
+static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
+{
+	EVP_MD_CTX *copy;
+	bool ok;
+
+	if (!f->sha_valid || f->sha_off != size)
+		return false;
+	if (!size)
+		return EVP_Digest("", 0, sha256, NULL, EVP_sha256(), NULL) == 1;
+	copy = EVP_MD_CTX_new();
+	ok = copy && f->sha && EVP_MD_CTX_copy_ex(copy, f->sha) == 1 && EVP_DigestFinal_ex(copy, sha256, NULL) == 1;
+	EVP_MD_CTX_free(copy);
+	return ok;
+}
+
+/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. */
+static int sha_by_reading(struct file *f, uint64_t size, uint8_t sha256[32])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	scope_free uint8_t *bytes = malloc(HASH_STEP);
+	int rc = ctx && bytes && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 ? 0 : err_set(ENOMEM, "no memory to hash");
+
+	for (uint64_t at = 0; !rc && at < size;) {
+		size_t n = size - at < HASH_STEP ? (size_t)(size - at) : HASH_STEP;
+
+		rc = file_read_map(f, at, bytes, n);
+		if (!rc) {
+			pthread_mutex_unlock(&f->lock);
+			EVP_DigestUpdate(ctx, bytes, n);
+			pthread_mutex_lock(&f->lock);
+		}
+		at += n;
+	}
+	if (!rc && EVP_DigestFinal_ex(ctx, sha256, NULL) != 1)
+		rc = err_set(EIO, "SHA-256 failed");
+	EVP_MD_CTX_free(ctx);
+	return rc;
+}
+
+static int record_content(struct file *f, const struct caller *caller, const struct content *content)
+{
+	struct record r = { .kind = REC_CONTENT };
+	struct actor actor = caller_actor(caller);
+	struct node_row row;
+	int rc;
+
+	r.content.ino = f->ino;
+	r.content.mtime_ns = f->mtime_ns;
+	r.content.content = *content;
+	rc = catalog_apply(f->files->catalog, &actor, &r);
+	if (!rc)
+		f->saved = *content;
+	else if (rc == -ENOENT && (catalog_node(f->files->catalog, f->ino, &row) || !row.nlink))
+		rc = 0; /* removed while it was open: nobody will look for it */
+	return rc;
+}
+
+/* Processing held. */
+static int commit(struct file *f, const struct caller *caller, bool last)
+{
+	uint64_t size = f->size, have;
+	struct content content = { 0 };
+	int rc;
+
+	f->changed = false; /* a write from here on sets it again */
+	file_hand_over(f);
+	rc = file_put_moving(f);
+	have = content_size(f->map);
+	if (!rc && have < size) {
+		struct extent hole = { .len = size - have };
+
+		rc = content_splice(f->map, have, 0, &hole, 1);
+	}
+	if (!rc)
+		rc = content_save(f->map, &content);
+	if (!rc) {
+		content.sha256_known = sha_streamed(f, content.size, content.sha256);
+		if (!content.sha256_known && last) {
+			rc = sha_by_reading(f, content.size, content.sha256);
+			content.sha256_known = !rc;
+		}
+	}
+	if (!rc)
+		rc = record_content(f, caller, &content);
+	if (rc) {
+		f->changed = true;
+		file_fail(f, rc);
+	}
+	return rc;
+}
+
+int file_commit(struct file *f, const struct caller *caller, bool last)
+{
+	int rc = file_failed(f);
+
+	if (rc)
+		return rc;
+	if (!f->changed && (!last || f->saved.sha256_known || !f->told_written))
+		return 0;
+	file_processing_begin(f);
+	if (f->changed || (last && !f->saved.sha256_known))
+		rc = commit(f, caller, last);
+	file_processing_end(f);
+	return rc;
+}

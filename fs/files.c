@@ -1,0 +1,405 @@
+#include <errno.h>
+#include <string.h>
+
+#include "fs/file_internal.h"
+#include "store/err.h"
+#include "store/log.h"
+
+static void file_free(struct file *f)
+{
+	content_free(f->map);
+	EVP_MD_CTX_free(f->sha);
+	for (size_t i = 0; i < f->dirty_count; i++)
+		free(f->dirty[i].data);
+	free(f->dirty);
+	for (struct run *r = f->moving, *next; r; r = next) {
+		next = r->next;
+		free(r->data);
+		free(r);
+	}
+	pthread_cond_destroy(&f->idle);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+static struct file **bucket_of(struct files *files, uint64_t ino)
+{
+	return &files->buckets[ino % FILE_BUCKETS];
+}
+
+static struct file *find_locked(struct files *files, uint64_t ino)
+{
+	struct file *f = *bucket_of(files, ino);
+
+	while (f && f->ino != ino)
+		f = f->next;
+	return f;
+}
+
+/* A reference to an open file; NULL when it is not open. */
+static struct file *find_ref(struct files *files, uint64_t ino)
+{
+	struct file *f;
+
+	scope_lock(&files->lock);
+	f = find_locked(files, ino);
+	if (f)
+		f->refs++;
+	return f;
+}
+
+void file_unref(struct file *f)
+{
+	struct files *files = f->files;
+	struct file **at;
+
+	pthread_mutex_lock(&files->lock);
+	if (--f->refs) {
+		pthread_mutex_unlock(&files->lock);
+		return;
+	}
+	for (at = bucket_of(files, f->ino); *at != f; at = &(*at)->next)
+		;
+	*at = f->next;
+	files->closes++;
+	pthread_mutex_unlock(&files->lock);
+	file_free(f);
+}
+
+/* From the catalog. */
+static int file_load(struct files *files, uint64_t ino, struct file **out)
+{
+	struct node_row row;
+	struct file *f;
+	int rc = catalog_node(files->catalog, ino, &row);
+
+	if (!rc && !S_ISREG(row.mode))
+		rc = err_set(S_ISDIR(row.mode) ? EISDIR : EINVAL, "%s: not a file", row.name);
+	if (rc)
+		return rc;
+	f = calloc(1, sizeof *f);
+	if (!f)
+		return err_set(ENOMEM, "no memory to open a file");
+	f->files = files;
+	f->ino = ino;
+	f->mtime_ns = row.mtime_ns;
+	f->moving_end = &f->moving;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->idle, NULL);
+	rc = catalog_content(files->catalog, ino, &f->saved);
+	if (rc == -ENOENT || rc == -ENODATA) {
+		memset(&f->saved, 0, sizeof f->saved);
+		rc = 0;
+	}
+	if (!rc)
+		rc = content_open(&f->map, files->store, &f->saved);
+	if (rc) {
+		file_free(f);
+		return err_wrap(rc, "%s", row.name);
+	}
+	f->size = f->saved.size;
+	f->sha_valid = f->size == 0;
+	*out = f;
+	return 0;
+}
+
+/* Puts a loaded file into the table. False: another one was opened, or opened and closed, while it was loaded, so it may be old;
+ * *there: the other one, with a reference. */
+static bool insert(struct files *files, struct file *f, uint64_t closes, struct file **there)
+{
+	scope_lock(&files->lock);
+	*there = find_locked(files, f->ino);
+	if (*there)
+		(*there)->refs++;
+	if (*there || files->closes != closes)
+		return false;
+	f->refs = 1;
+	f->next = *bucket_of(files, f->ino);
+	*bucket_of(files, f->ino) = f;
+	return true;
+}
+
+/* The open file, with a reference; loaded when it is not open. */
+static int find_or_load(struct files *files, uint64_t ino, struct file **out)
+{
+	struct file *f = find_ref(files, ino), *there;
+	uint64_t closes;
+	int rc;
+
+	while (!f) {
+		pthread_mutex_lock(&files->lock);
+		closes = files->closes;
+		pthread_mutex_unlock(&files->lock);
+		rc = file_load(files, ino, &f);
+		if (rc)
+			return rc;
+		if (insert(files, f, closes, &there))
+			break;
+		file_free(f);
+		f = there;
+	}
+	*out = f;
+	return 0;
+}
+
+int file_open(struct files *files, uint64_t ino, bool writable, struct file **out)
+{
+	struct file *f;
+	int rc = find_or_load(files, ino, &f);
+
+	if (rc)
+		return rc;
+	if (writable) {
+		scope_lock(&f->lock);
+		f->writers++;
+	}
+	*out = f;
+	return 0;
+}
+
+void files_add_dirty(struct files *files, int64_t bytes)
+{
+	scope_lock(&files->lock);
+	files->dirty_bytes = (size_t)((int64_t)files->dirty_bytes + bytes);
+	if (bytes < 0)
+		pthread_cond_broadcast(&files->room);
+}
+
+size_t files_dirty(struct files *files)
+{
+	scope_lock(&files->lock);
+	return files->dirty_bytes;
+}
+
+void files_queue(struct files *files, struct file *f)
+{
+	scope_lock(&files->lock);
+	if (f->queued)
+		return;
+	if (files->queue_count == files->queue_cap) {
+		size_t cap = files->queue_cap ? files->queue_cap * 2 : 64;
+		struct file **queue = realloc(files->queue, cap * sizeof(*queue));
+
+		if (!queue)
+			return; /* its commit will do it */
+		files->queue = queue;
+		files->queue_cap = cap;
+	}
+	f->queued = true;
+	f->refs++;
+	files->queue[files->queue_count++] = f;
+	pthread_cond_signal(&files->work);
+}
+
+static void *flusher_loop(void *arg)
+{
+	struct files *files = arg;
+
+	pthread_mutex_lock(&files->lock);
+	for (;;) {
+		struct file *f;
+
+		if (!files->queue_count) {
+			if (files->stop)
+				break;
+			pthread_cond_wait(&files->work, &files->lock);
+			continue;
+		}
+		f = files->queue[0];
+		memmove(files->queue, files->queue + 1, --files->queue_count * sizeof(*files->queue));
+		f->queued = false;
+		files->working++;
+		pthread_mutex_unlock(&files->lock);
+		pthread_mutex_lock(&f->lock);
+		file_processing_begin(f);
+		file_put_moving(f); /* a failure is kept in the file */
+		file_processing_end(f);
+		pthread_mutex_unlock(&f->lock);
+		file_unref(f);
+		pthread_mutex_lock(&files->lock);
+		files->working--;
+		pthread_cond_broadcast(&files->room);
+	}
+	pthread_mutex_unlock(&files->lock);
+	return NULL;
+}
+
+/* References to all open files; the caller gives them back. */
+static struct file **all_files(struct files *files, size_t *count)
+{
+	struct file **list = NULL;
+	size_t n = 0;
+
+	scope_lock(&files->lock);
+	for (size_t i = 0; i < FILE_BUCKETS; i++)
+		for (struct file *f = files->buckets[i]; f; f = f->next)
+			n++;
+	list = malloc((n + 1) * sizeof(*list));
+	*count = 0;
+	for (size_t i = 0; list && i < FILE_BUCKETS; i++) {
+		for (struct file *f = files->buckets[i]; f; f = f->next) {
+			f->refs++;
+			list[(*count)++] = f;
+		}
+	}
+	return list;
+}
+
+/* Hands over what idle writers hold, so that others get room. False: there is nothing to hand over. */
+static bool flush_idle(struct files *files)
+{
+	size_t count;
+	scope_free struct file **list = all_files(files, &count);
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		bool dirty;
+
+		pthread_mutex_lock(&list[i]->lock);
+		dirty = list[i]->dirty_count > 0;
+		file_hand_over(list[i]);
+		pthread_mutex_unlock(&list[i]->lock);
+		if (dirty)
+			files_queue(files, list[i]);
+		file_unref(list[i]);
+		any |= dirty;
+	}
+	return any;
+}
+
+void files_wait_for_room(struct files *files)
+{
+	bool more = true;
+
+	pthread_mutex_lock(&files->lock);
+	while (files->dirty_bytes > files->budget && more) {
+		if (files->queue_count || files->working) {
+			pthread_cond_wait(&files->room, &files->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&files->lock);
+		more = flush_idle(files);
+		pthread_mutex_lock(&files->lock);
+	}
+	pthread_mutex_unlock(&files->lock);
+}
+
+void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino), void (*written)(void *ctx, uint64_t ino),
+		    void *ctx)
+{
+	files->closed = closed;
+	files->written = written;
+	files->ctx = ctx;
+}
+
+void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns)
+{
+	struct file *f = find_ref(files, ino);
+
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->mtime_ns = mtime_ns;
+	pthread_mutex_unlock(&f->lock);
+	file_unref(f);
+}
+
+bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtime_ns)
+{
+	struct file *f = find_ref(files, ino);
+	bool known = false;
+
+	if (!f)
+		return false;
+	pthread_mutex_lock(&f->lock);
+	if (f->writers || f->changed) {
+		*size = f->size;
+		*mtime_ns = f->mtime_ns;
+		known = true;
+	}
+	pthread_mutex_unlock(&f->lock);
+	file_unref(f);
+	return known;
+}
+
+bool files_writing(struct files *files, uint64_t ino)
+{
+	struct file *f = find_ref(files, ino);
+	bool writing;
+
+	if (!f)
+		return false;
+	pthread_mutex_lock(&f->lock);
+	writing = f->writers > 0;
+	pthread_mutex_unlock(&f->lock);
+	file_unref(f);
+	return writing;
+}
+
+int files_commit_all(struct files *files)
+{
+	size_t count;
+	scope_free struct file **list = all_files(files, &count);
+	int rc = list ? 0 : err_set(ENOMEM, "no memory to commit open files");
+
+	for (size_t i = 0; i < count; i++) {
+		int rc2;
+
+		pthread_mutex_lock(&list[i]->lock);
+		rc2 = file_commit(list[i], &caller_self, false);
+		pthread_mutex_unlock(&list[i]->lock);
+		file_unref(list[i]);
+		rc = rc ? rc : rc2;
+	}
+	return rc;
+}
+
+int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget)
+{
+	struct files *files = calloc(1, sizeof *files);
+	int rc;
+
+	if (!files)
+		return err_set(ENOMEM, "no memory");
+	files->store = store;
+	files->catalog = catalog;
+	files->budget = dirty_budget > 4 * RUN_FLUSH ? dirty_budget : 4 * RUN_FLUSH;
+	pthread_mutex_init(&files->lock, NULL);
+	pthread_cond_init(&files->work, NULL);
+	pthread_cond_init(&files->room, NULL);
+	rc = pthread_create(&files->flusher, NULL, flusher_loop, files);
+	if (rc) {
+		free(files);
+		return err_set(rc, "cannot start a thread: %s", strerror(rc));
+	}
+	*out = files;
+	return 0;
+}
+
+int files_free(struct files *files)
+{
+	int rc;
+
+	if (!files)
+		return 0;
+	rc = files_commit_all(files);
+	pthread_mutex_lock(&files->lock);
+	files->stop = true;
+	pthread_cond_signal(&files->work);
+	pthread_mutex_unlock(&files->lock);
+	pthread_join(files->flusher, NULL);
+	for (size_t i = 0; i < FILE_BUCKETS; i++) {
+		while (files->buckets[i]) {
+			struct file *f = files->buckets[i];
+
+			files->buckets[i] = f->next;
+			file_free(f);
+		}
+	}
+	free(files->queue);
+	pthread_cond_destroy(&files->work);
+	pthread_cond_destroy(&files->room);
+	pthread_mutex_destroy(&files->lock);
+	free(files);
+	return rc;
+}

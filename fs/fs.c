@@ -1,0 +1,93 @@
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "fs/arrival.h"
+#include "fs/file.h"
+#include "fs/node_search.h"
+#include "fs/view/levels.h"
+#include "fs/volumes.h"
+#include "store/err.h"
+
+enum { SETTLE_SECONDS = 60 };
+
+/* A quarter of the memory, at most 2 GiB. */
+static size_t default_budget(void)
+{
+	struct sysinfo info;
+	size_t max = (size_t)2 << 30, quarter;
+
+	if (sysinfo(&info))
+		return max / 4;
+	quarter = (size_t)info.totalram * info.mem_unit / 4;
+	return quarter < max ? quarter : max;
+}
+
+/* The budget is for decoded chunks (half), computed bands of views and bytes on their way into the store (a quarter each). */
+static int open_parts(struct fs *fs, const struct fs_options *options)
+{
+	struct store_options so = { .cache_bytes = fs->cache_bytes / 2 };
+	int rc = store_open(&fs->store, options->store, &so);
+
+	if (!rc)
+		rc = journal_open(&fs->journal, fs->store);
+	if (!rc)
+		rc = catalog_open(&fs->catalog, fs->store, fs->journal);
+	if (!rc)
+		rc = files_new(&fs->files, fs->store, fs->catalog, fs->cache_bytes / 4);
+	if (rc)
+		return rc;
+	fs->levels = levels_new(fs->cache_bytes / 4);
+	fs->volumes = volumes_new(fs);
+	fs->searches = searches_new();
+	if (!fs->levels || !fs->volumes || !fs->searches)
+		return err_set(ENOMEM, "no memory to open the store");
+	rc = arrival_new(&fs->arrival, fs);
+	if (!rc)
+		files_on_close(fs->files, arrival_closed, arrival_written, fs->arrival);
+	return rc;
+}
+
+int fs_open(struct fs **out, const struct fs_options *options)
+{
+	struct fs *fs = calloc(1, sizeof *fs);
+	int rc;
+
+	if (!fs)
+		return err_set(ENOMEM, "no memory");
+	fs->cache_bytes = options->cache_bytes ? options->cache_bytes : default_budget();
+	fs->settle_seconds = options->settle_seconds ? options->settle_seconds : SETTLE_SECONDS;
+	fs->mounted_ns = now_ns();
+	rc = open_parts(fs, options);
+	if (rc) {
+		scope_free char *text = strdup(err_text());
+
+		fs_close(fs);
+		return err_set(-rc, "%s", text ? text : "");
+	}
+	*out = fs;
+	return 0;
+}
+
+int fs_close(struct fs *fs)
+{
+	int rc, rc2;
+
+	if (!fs)
+		return 0;
+	rc = fs->files ? files_commit_all(fs->files) : 0;
+	arrival_free(fs->arrival);
+	volumes_free(fs->volumes);
+	levels_free(fs->levels);
+	rc2 = files_free(fs->files);
+	rc = rc ? rc : rc2;
+	rc2 = catalog_close(fs->catalog);
+	rc = rc ? rc : rc2;
+	journal_close(fs->journal);
+	store_close(fs->store);
+	searches_free(fs->searches);
+	free(fs);
+	return rc;
+}
