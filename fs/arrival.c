@@ -39,7 +39,7 @@ struct arrival {
 	bool stop, started;
 	struct waiting *hash[BUCKETS];
 	struct waiting *first, *last;
-	size_t running;
+	size_t count, running; /* in the queue; of these being looked into */
 	struct tracked *datasets;
 };
 
@@ -94,6 +94,7 @@ static void enqueue(struct arrival *a, uint64_t ino, uint32_t dataset)
 	w->ino = ino;
 	w->dataset = dataset;
 	*slot = w;
+	a->count++;
 	queue_append(a, w);
 	pthread_cond_signal(&a->wake);
 }
@@ -165,6 +166,7 @@ static void look_into(struct arrival *a, struct waiting *w)
 	} else {
 		slot = hash_slot(a, w->ino);
 		*slot = w->next_hash;
+		a->count--;
 		free(w);
 	}
 	pthread_cond_broadcast(&a->done);
@@ -342,9 +344,10 @@ void arrival_facts_changed(struct arrival *a, uint32_t dataset)
 	pthread_cond_signal(&a->wake);
 }
 
+/* What is queued now (of a dataset, or 0: of all); what is added meanwhile is not waited for. */
 static void look_into_all(struct arrival *a, uint32_t dataset)
 {
-	for (;;) {
+	for (size_t left = a->count; left--;) {
 		struct waiting *w = next_waiting(a, dataset);
 
 		if (w)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/access.h"
+#include "fs/arrival.h"
 #include "fs/facet.h"
 #include "fs/node_dataset.h"
 #include "fs/node_real.h"
@@ -88,6 +89,7 @@ static int facet_lookup(struct fs *fs, const struct caller *who, const struct no
 	struct term term;
 	int rc;
 
+	arrival_look_into_new(fs->arrival); /* so that what was just copied in is found */
 	if (name[0] == '.')
 		return err_set(ENOENT, "%s: no such folder", name);
 	rc = catalog_term_find(fs->catalog, facet_of(folder), name, &term);
@@ -103,8 +105,10 @@ static int facet_list(struct fs *fs, const struct caller *who, const struct node
 {
 	scope_free struct term *list = NULL;
 	size_t count = 0;
-	int rc = catalog_terms(fs->catalog, facet_of(folder), &list, &count);
+	int rc;
 
+	arrival_look_into_new(fs->arrival); /* so that what was just copied in is found */
+	rc = catalog_terms(fs->catalog, facet_of(folder), &list, &count);
 	for (size_t i = 0; !rc && i < count; i++)
 		if (term_visible(fs, who, &list[i]))
 			rc = node_emit_one(emit, ctx, &node_ops_term, node_number(CLASS_TERM, list[i].id), list[i].text);
@@ -244,6 +248,7 @@ static int term_list(struct fs *fs, const struct caller *who, const struct node 
 	size_t count = 0;
 	int rc = catalog_term(fs->catalog, term_of(folder), &term);
 
+	arrival_look_into_new(fs->arrival); /* so that what was just copied in is found */
 	if (!rc)
 		rc = catalog_term_members(fs->catalog, term.id, &list, &count);
 	if (!rc)

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "fs/access.h"
+#include "fs/arrival.h"
 #include "fs/node_dataset.h"
 #include "store/err.h"
 
@@ -235,6 +236,7 @@ static int search_list(struct fs *fs, const struct caller *who, const struct nod
 	size_t count = 0, at = 0;
 	int rc = parsed(fs, folder->number, &query, &text, &at);
 
+	arrival_look_into_new(fs->arrival); /* so that what was just copied in is found */
 	if (rc == -EINVAL) {
 		uint64_t number = search_number(SEARCH_ERROR, hash_of_number(folder->number));
 
@@ -248,14 +250,9 @@ static int search_list(struct fs *fs, const struct caller *who, const struct nod
 	return rc < 0 ? rc : 0;
 }
 
-static int only_this(void *ctx, const struct dataset_row *row)
-{
-	return row->number == *(uint32_t *)ctx;
-}
-
 static bool is_this(void *ctx, const struct dataset_row *row)
 {
-	return only_this(ctx, row);
+	return row->number == *(uint32_t *)ctx;
 }
 
 static int search_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
@@ -268,6 +265,7 @@ static int search_lookup(struct fs *fs, const struct caller *who, const struct n
 	size_t count = 0, at = 0;
 	int rc = parsed(fs, folder->number, &query, &text, &at);
 
+	arrival_look_into_new(fs->arrival); /* so that what was just copied in is found */
 	if (rc == -EINVAL && strcmp(name, "ERROR.txt") == 0) {
 		uint64_t number = search_number(SEARCH_ERROR, hash_of_number(folder->number));
 
