@@ -1,6 +1,7 @@
 /*
- * cache: a bounded cache of decoded chunks by key. Several threads that ask for the same chunk cause one load. One big sequential
- * read does not flush what is used again and again (a chunk enters on probation and is protected from its second use on).
+ * cache: a bounded cache of decoded chunks by key. Several threads that ask for the same chunk cause one load. One big
+ * sequential read does not flush what is used again and again (a chunk enters on probation and is protected from its
+ * second use on; uses close together, as one sequential reader's, count as one).
  *
  * Threads: any. load() is called without locks held.
  */
@@ -24,16 +25,17 @@ int cache_new(struct cache **out, size_t budget);
 /* All chunks must have been dropped. NULL is fine. */
 void cache_free(struct cache *cache);
 
-/* The chunk, from the cache or through load(ctx, key, to, len), which fills exactly len bytes and returns 0 or -errno (err_text()
- * set). Waits when another thread is loading it; its failure is this caller's too (sentence included). 0 and *out
- * (cache_drop() it); -EIO when a chunk of another length is known under the key; -ENOMEM; what load() returned. */
+/* The chunk, from the cache or through load(ctx, key, to, len), which fills exactly len bytes and returns 0 or -errno
+ * (err_text() set). Waits when another thread is loading it; its failure is this caller's too (sentence included). 0
+ * and *out (cache_drop() it); -EIO when a chunk of another length is known under the key; -ENOMEM; what load()
+ * returned. */
 int cache_get(struct cache *cache, const struct key *key, size_t len,
 	      int (*load)(void *ctx, const struct key *key, void *to, size_t len), void *ctx, struct cache_chunk **out);
 void cache_drop(struct cache *cache, struct cache_chunk *chunk);
 
 /* Is it there, or being loaded? */
 bool cache_has(struct cache *cache, const struct key *key);
-/* Bytes held now. */
+/* Bytes held now, bookkeeping included. Above the budget only by what is being loaded or not dropped yet. */
 size_t cache_bytes(struct cache *cache);
 
 #endif

@@ -222,7 +222,7 @@ struct way {
 	unsigned handicap; /* thousandths */
 };
 
-/* Where something stands in the pixels of the sample or the chunk. */
+/* What a plan says that a filter can use. */
 struct pixels {
 	uint8_t sample_bytes, big_endian;
 	uint32_t row_bytes;
@@ -304,10 +304,10 @@ static const struct way unplanned_ways[] = {
 
 static const struct way pixel_ways[] = {
 	{ .handicap = 20 },
-	{ .filtered = true, .filter.predictor = PREDICT_NONE, .handicap = 20 },
+	{ .filtered = true, .filter.predictor = PREDICT_NONE, .handicap = 30 },
 	{ .filtered = true, .filter.predictor = PREDICT_LEFT, .huffman = true, .handicap = 10 },
 	{ .filtered = true, .filter.predictor = PREDICT_UP, .huffman = true, .handicap = 0 },
-	{ .filtered = true, .filter.predictor = PREDICT_AVERAGE, .huffman = true, .handicap = 15 },
+	{ .filtered = true, .filter.predictor = PREDICT_AVERAGE, .huffman = true, .handicap = 5 },
 };
 
 /* Pieces of the chunk, evenly spread. */

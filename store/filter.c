@@ -23,6 +23,39 @@ static size_t row_samples(const struct filter *f, size_t count)
 	return has_rows && row < count ? row : count;
 }
 
+/*
+ * Undoing the average, seven rows at once. Each sample waits for the one to its left, so a single row keeps the
+ * processor idle most of the time. Seven rows, each one column behind the row above it, do not wait for each other:
+ *
+ *     lane 0   . . . . . t        known already: the row above
+ *     lane 1   . . . . t
+ *     lane 2   . . . t            what a row needs from above is what the lane before it held one step ago
+ *
+ * So one step is: up = lanes moved by one; lanes = difference + mean(lanes, up). Lane 0 gets 0 from above, and as its
+ * "difference" its known sample less half the one before. Samples come and go as tiles of eight by eight, transposed.
+ */
+typedef uint16_t lanes __attribute__((vector_size(16)));
+
+static inline lanes lanes_up(lanes v)
+{
+	return __builtin_shufflevector(v, (lanes) { 0 }, 8, 0, 1, 2, 3, 4, 5, 6);
+}
+
+/* Three times a perfect shuffle of 64. */
+static inline void lanes_transpose(lanes v[8])
+{
+	lanes w[8];
+
+	for (size_t round = 0; round < 3; round++) {
+		for (size_t i = 0; i < 4; i++) {
+			w[2 * i] = __builtin_shufflevector(v[i], v[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+			w[2 * i + 1] = __builtin_shufflevector(v[i], v[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+		}
+		memcpy(v, w, sizeof w);
+	}
+}
+
+#define LANES
 #define SAMPLE uint8_t
 #define WIDE uint32_t
 #define SWAP(x) (x)
@@ -35,6 +68,7 @@ static size_t row_samples(const struct filter *f, size_t count)
 #define NAME(x) x##_16
 #include "store/filter_samples.h"
 
+#undef LANES
 #define SAMPLE uint32_t
 #define WIDE uint64_t
 #define SWAP(x) __builtin_bswap32(x)

@@ -38,6 +38,7 @@ static void NAME(load)(SAMPLE *to, const NAME(any) * from, size_t count, bool sw
 /* planes + k * plane_len receives byte k of each sample, the lowest first. */
 static void NAME(split)(const SAMPLE *restrict x, size_t count, uint8_t *restrict planes, size_t plane_len)
 {
+#pragma GCC unroll 8
 	for (size_t k = 0; k < sizeof(SAMPLE); k++)
 		for (size_t i = 0; i < count; i++)
 			planes[k * plane_len + i] = (uint8_t)(x[i] >> (8 * k));
@@ -47,6 +48,7 @@ static void NAME(join)(SAMPLE *restrict x, size_t count, const uint8_t *restrict
 {
 	for (size_t i = 0; i < count; i++)
 		x[i] = planes[i];
+#pragma GCC unroll 8
 	for (size_t k = 1; k < sizeof(SAMPLE); k++)
 		for (size_t i = 0; i < count; i++)
 			x[i] = (SAMPLE)(x[i] | (SAMPLE)((SAMPLE)planes[k * plane_len + i] << (8 * k)));
@@ -145,34 +147,58 @@ static void NAME(undo_mean)(NAME(any) * x, const NAME(any) * up, size_t begin, s
 		x[i] = left = (SAMPLE)(x[i] + NAME(mean)(left, up[i]));
 }
 
-/*
- * Four whole rows at once. Each sample waits for the one to its left, so a single row keeps the processor idle most of
- * the time; four of them, each one column behind the row above it, do not wait for each other:
- *
- *     a . . . . A          a row's last value is, one step later, what the row below needs from above
- *     b . . . B
- *     c . . C
- *     d . D
- */
-static void NAME(undo_mean_four)(NAME(any) * x, size_t row)
+#ifdef LANES
+static inline lanes NAME(lanes_load)(const NAME(any) * from)
 {
-	const NAME(any) *up = x - row;
-	NAME(any) *xa = x, *xb = x + row, *xc = x + 2 * row, *xd = x + 3 * row;
-	SAMPLE a, b, c, d;
+	SAMPLE eight __attribute__((vector_size(8 * sizeof(SAMPLE))));
 
-	for (size_t k = 0; k < 4; k++)
-		NAME(undo_mean)(x + k * row, x + k * row - row, 0, 4 - k);
-	a = xa[3], b = xb[2], c = xc[1], d = xd[0];
-	for (size_t i = 4; i < row; i++) {
-		d = (SAMPLE)(xd[i - 3] + NAME(mean)(d, c));
-		c = (SAMPLE)(xc[i - 2] + NAME(mean)(c, b));
-		b = (SAMPLE)(xb[i - 1] + NAME(mean)(b, a));
-		a = (SAMPLE)(xa[i] + NAME(mean)(a, up[i]));
-		xa[i] = a, xb[i - 1] = b, xc[i - 2] = c, xd[i - 3] = d;
-	}
-	for (size_t k = 1; k < 4; k++)
-		NAME(undo_mean)(x + k * row, x + k * row - row, row - k, row);
+	memcpy(&eight, from, sizeof eight);
+	return __builtin_convertvector(eight, lanes);
 }
+
+static inline void NAME(lanes_store)(NAME(any) * to, lanes v)
+{
+	SAMPLE eight __attribute__((vector_size(8 * sizeof(SAMPLE)))) = __builtin_convertvector(v, __typeof__(eight));
+
+	memcpy(to, &eight, sizeof eight);
+}
+
+/* Eight steps; see filter.c. x is the row above, t the column of lane 0. */
+static inline lanes NAME(undo_mean_tile)(NAME(any) * x, size_t row, size_t t, lanes last)
+{
+	lanes v[8];
+
+	for (size_t k = 0; k < 8; k++)
+		v[k] = NAME(lanes_load)(x + k * row + t - k);
+	v[0] -= NAME(lanes_load)(x + t - 1) >> 1;
+	lanes_transpose(v);
+	for (size_t i = 0; i < 8; i++) {
+		lanes up = lanes_up(last);
+
+		last = v[i] = ((v[i] + (last & up)) + ((last ^ up) >> 1)) & (SAMPLE)-1;
+	}
+	lanes_transpose(v);
+	for (size_t k = 1; k < 8; k++)
+		NAME(lanes_store)(x + k * row + t - k, v[k]);
+	return last;
+}
+
+/* The seven whole rows below x. */
+static void NAME(undo_mean_seven)(NAME(any) * x, size_t row)
+{
+	lanes last = { 0 };
+	size_t t = 8;
+
+	for (size_t k = 1; k < 8; k++)
+		NAME(undo_mean)(x + k * row, x + (k - 1) * row, 0, 8 - k);
+	for (size_t k = 0; k < 8; k++)
+		last[k] = x[k * row + 7 - k];
+	for (; t + 8 <= row; t += 8)
+		last = NAME(undo_mean_tile)(x, row, t, last);
+	for (size_t k = 1; k < 8; k++)
+		NAME(undo_mean)(x + k * row, x + (k - 1) * row, t - k, row);
+}
+#endif
 
 static void NAME(undo)(const struct filter *f, const uint8_t *planes, size_t count, uint8_t *bytes)
 {
@@ -182,9 +208,11 @@ static void NAME(undo)(const struct filter *f, const uint8_t *planes, size_t cou
 	NAME(gather)(f, planes, count, to);
 	if (f->predictor != PREDICT_NONE)
 		NAME(undo_left)(to, row);
-	if (f->predictor == PREDICT_AVERAGE && row >= 8)
-		for (; count - at >= 4 * row; at += 4 * row)
-			NAME(undo_mean_four)(to + at, row);
+#ifdef LANES
+	if (f->predictor == PREDICT_AVERAGE && row >= 16)
+		for (; (count - at) / 7 >= row; at += 7 * row)
+			NAME(undo_mean_seven)(to + at - row, row);
+#endif
 	for (; at < count; at += row) {
 		size_t some = count - at < row ? count - at : row;
 

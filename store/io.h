@@ -1,6 +1,6 @@
 /*
- * io: the only way the store, the journal and the index's own files touch the disk. A table of calls, so that a test can
- * put one in between that fails the n-th call, writes short, or forgets what was not synced.
+ * io: the only way the store, the journal and the index's own files touch the disk. A table of calls, so that a test
+ * can put one in between that fails the n-th call, writes short, or forgets what was not synced.
  *
  * Every call returns >= 0 or -errno; none sets err_text(): the caller knows the noun. Any thread may call.
  */
@@ -32,9 +32,11 @@ extern const struct io io_system;
 int io_read_all(const struct io *io, int fd, void *to, size_t len, uint64_t off);
 int io_write_all(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
 
-/* Writes a small file whole or not at all: temporary name, fdatasync, rename, fsync of the folder. 0 or -errno. */
+/* Writes a small file whole or not at all: temporary name, fdatasync, rename, fsync of the folder. 0 or -errno.
+ * Mode 0600; the temporary name is path with ".tmp" behind it, so one caller at a time for one path. */
 int io_write_file(const struct io *io, const char *path, const void *bytes, size_t len);
-/* Reads a whole small file (at most max bytes, else -EFBIG) into a new buffer that the caller frees. 0 or -errno. */
+/* Reads a whole small file (at most max bytes, else -EFBIG) into a new buffer that the caller frees; a NUL follows the
+ * bytes. 0 or -errno. */
 int io_read_file(const struct io *io, const char *path, size_t max, void **bytes, size_t *len);
 
 #endif

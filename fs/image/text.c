@@ -178,7 +178,7 @@ bool text_contains(const uint8_t *bytes, size_t len, const char *word)
 	return false;
 }
 
-bool text_number(const char *text, double *value, const char **end)
+static bool scan_number(const char *text, bool comma_too, double *value, const char **end)
 {
 	char plain[64];
 	size_t n = 0, digits = 0;
@@ -193,7 +193,7 @@ bool text_number(const char *text, double *value, const char **end)
 
 		if (isdigit((unsigned char)c)) {
 			digits++;
-		} else if ((c == '.' || c == ',') && !point && !exponent) {
+		} else if ((c == '.' || (c == ',' && comma_too)) && !point && !exponent) {
 			/* a comma is a decimal point only between digits: "1,5", not "1, 5" */
 			if (c == ',' && !(digits && isdigit((unsigned char)at[1])))
 				break;
@@ -241,6 +241,11 @@ bool text_count(const char *text, uint64_t *value)
 	return true;
 }
 
+bool text_number(const char *text, double *value, const char **end)
+{
+	return scan_number(text, true, value, end);
+}
+
 size_t text_numbers(const char *text, double *values, size_t max)
 {
 	size_t n = 0;
@@ -249,7 +254,7 @@ size_t text_numbers(const char *text, double *values, size_t max)
 		const char *end;
 
 		text += strspn(text, " \t\r\n,;x()");
-		if (!text_number(text, &values[n], &end))
+		if (!scan_number(text, false, &values[n], &end))
 			break;
 		n++;
 		text = end;

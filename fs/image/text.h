@@ -35,7 +35,8 @@ bool text_contains(const uint8_t *bytes, size_t len, const char *word);
 bool text_number(const char *text, double *value, const char **end);
 /* A whole number 0 .. 2^53. */
 bool text_count(const char *text, uint64_t *value);
-/* Up to max numbers separated by white space or any of ",;x()". Returns how many there were. */
+/* Up to max numbers separated by white space or any of ",;x()" (so a comma is no decimal point here). Returns how many
+ * there were. */
 size_t text_numbers(const char *text, double *values, size_t max);
 
 /* Micrometres in one unit of length ("mm", "micron", "\302\265m", "nm", "inch"; case of one-letter units counts);

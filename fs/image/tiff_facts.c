@@ -251,7 +251,7 @@ static void plain_text(struct tiff_file *file, const struct tiff_ifd *ifd, uint1
 {
 	scope_free char *text = tiff_text(file, ifd, tag, SHORT_MAX);
 
-	if (text && !findings_get(facts, field))
+	if (text && !findings_get(facts, field) && strncasecmp(text, "Copyright", 9) != 0)
 		findings_add(facts, field, text, key, text);
 }
 

@@ -127,7 +127,7 @@ static int open_handle(struct tiff_page *page)
 
 	if (!options)
 		return err_set(ENOMEM, "no memory to open a page");
-	TIFFOpenOptionsSetMaxSingleMemAlloc(options, IMAGE_MEMORY_MAX);
+	TIFFOpenOptionsSetMaxSingleMemAlloc(options, TIFF_RAW_MAX);
 	TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, page);
 	TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, page);
 	/* r: read; m: no memory map; c: leave strips as long as they are */
@@ -142,16 +142,17 @@ static const struct {
 	uint16_t scheme;
 	const char *name;
 	bool read;
+	bool by_row; /* rows can be decoded one after the other, whatever the writer did (not so with PackBits) */
 } schemes[] = {
 	{ COMPRESSION_NONE, "", true },
 	{ COMPRESSION_CCITTRLE, "CCITT", true },
 	{ COMPRESSION_CCITTFAX3, "CCITT fax", true },
 	{ COMPRESSION_CCITTFAX4, "CCITT fax 4", true },
-	{ COMPRESSION_LZW, "LZW", true },
+	{ COMPRESSION_LZW, "LZW", true, true },
 	{ COMPRESSION_OJPEG, "old-style JPEG", false },
-	{ COMPRESSION_JPEG, "JPEG", true },
-	{ COMPRESSION_ADOBE_DEFLATE, "deflate", true },
-	{ COMPRESSION_DEFLATE, "deflate", true },
+	{ COMPRESSION_JPEG, "JPEG", true, true },
+	{ COMPRESSION_ADOBE_DEFLATE, "deflate", true, true },
+	{ COMPRESSION_DEFLATE, "deflate", true, true },
 	{ COMPRESSION_CCITTRLEW, "CCITT", true },
 	{ COMPRESSION_PACKBITS, "PackBits", true },
 	{ COMPRESSION_THUNDERSCAN, "ThunderScan", true },
@@ -162,8 +163,8 @@ static const struct {
 	{ COMPRESSION_PIXARLOG, "PixarLog", false },
 	{ COMPRESSION_JP2000, "JPEG 2000", false },
 	{ COMPRESSION_LERC, "LERC", true },
-	{ COMPRESSION_LZMA, "LZMA", true },
-	{ COMPRESSION_ZSTD, "zstd", true },
+	{ COMPRESSION_LZMA, "LZMA", true, true },
+	{ COMPRESSION_ZSTD, "zstd", true, true },
 	{ COMPRESSION_WEBP, "WebP", true },
 	{ 50002, "JPEG XL", false },
 };
@@ -176,6 +177,7 @@ static int check_compression(struct tiff_page *page, uint16_t scheme, uint16_t p
 		if (!schemes[i].read || !TIFFIsCODECConfigured(scheme))
 			return err_set(EBADMSG, "cannot be shown: its compression (%s) is not read here",
 				       schemes[i].name);
+		page->can_row = schemes[i].by_row;
 		/* With libdeflate, libtiff 4.5 takes a strip that holds more rows than it should (the last one of some
 		 * writers) as decoded when some of its bytes were never written: wrong pixels and no error. */
 		if (scheme == COMPRESSION_ADOBE_DEFLATE || scheme == COMPRESSION_DEFLATE)
@@ -301,12 +303,16 @@ static int lay_out(struct tiff_page *page)
 	bands = (page->geo.height + page->band_rows - 1) / page->band_rows;
 	if ((page->tiled ? TIFFNumberOfTiles(tif) : TIFFNumberOfStrips(tif)) != blocks * bands)
 		return err_set(EBADMSG, "says nothing sensible about its %s", page->tiled ? "tiles" : "strips");
-	if (!page->direct && (__builtin_mul_overflow(blocks, page->block_bytes, &band) || band > IMAGE_MEMORY_MAX))
+	if (page->direct)
+		return 0;
+	band = page->block_bytes; /* below 2^40, as the slice is */
+	page->by_row = page->can_row && !page->tiled && page->planes == 1 && band > TIFF_BAND_KEPT &&
+		       page->row_bytes <= TIFF_BAND_KEPT;
+	if (!page->by_row && (__builtin_mul_overflow(blocks, page->block_bytes, &band) || band > TIFF_BAND_MAX))
 		return err_set(EBADMSG,
 			       "cannot be shown: a %s of %" PRIu64 " x %" PRIu64
 			       " bytes would have to be decoded at once, more than %d MiB",
-			       page->tiled ? "row of tiles" : "strip", blocks, page->block_bytes,
-			       IMAGE_MEMORY_MAX >> 20);
+			       page->tiled ? "row of tiles" : "strip", blocks, page->block_bytes, TIFF_BAND_MAX >> 20);
 	return 0;
 }
 
@@ -314,7 +320,7 @@ int tiff_page_open(struct tiff_page *page, const struct tiff_file *file, uint64_
 {
 	int rc;
 
-	*page = (struct tiff_page) { .src = file->src, .band_index = UINT64_MAX };
+	*page = (struct tiff_page) { .src = file->src, .band_index = UINT64_MAX, .next_row = UINT64_MAX };
 	make_header(page, file, at);
 	rc = open_handle(page);
 	if (rc == 0)

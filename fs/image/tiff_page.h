@@ -2,9 +2,11 @@
  * tiff_page: one page of a TIFF, opened with libtiff.
  *
  * libtiff is shown a file whose header points at the wanted directory, so it opens any page at once and never walks the
- * chain. It has no memory map and no handler that prints; its allocations are bounded, and no strip or row of tiles is
- * decoded that does not fit into IMAGE_MEMORY_MAX. The decoded strip (or row of tiles) is kept, so reading on downwards
- * decodes each of them once. Uncompressed strips are read straight from the source.
+ * chain. It has no memory map and no handler that prints, and its allocations are bounded.
+ *
+ * Uncompressed strips are read straight from the source. The decoded strip (or row of tiles) is kept, so reading on
+ * downwards decodes each of them once. A strip that is too long for that is decoded row by row: reading on downwards is
+ * as fast as ever, going back begins with its first row again. A row of tiles that does not fit into memory is refused.
  */
 #ifndef TOMOFS_IMAGE_TIFF_PAGE_H
 #define TOMOFS_IMAGE_TIFF_PAGE_H
@@ -13,6 +15,9 @@
 #include "index/geometry.h"
 
 enum { TIFF_ERROR_MAX = 200, TIFF_PLANES_MAX = 4 };
+/* Compressed and decoded bytes of a strip or a row of tiles; and from where on strips are decoded row by row. Together
+ * with what a codec keeps for itself they stay within IMAGE_MEMORY_MAX. */
+enum { TIFF_RAW_MAX = 96 << 20, TIFF_BAND_MAX = 128 << 20, TIFF_BAND_KEPT = 32 << 20 };
 
 struct tiff_page {
 	void *tif; /* libtiff's handle */
@@ -33,8 +38,10 @@ struct tiff_page {
 	uint64_t row_bytes;		   /* of one row of one strip or tile as libtiff decodes it */
 	uint64_t block_bytes;		   /* a whole strip or tile */
 
-	uint8_t *band;	     /* decoded: tiles_across * planes blocks; owned */
-	uint64_t band_index; /* UINT64_MAX: none */
+	bool can_row, by_row; /* the strips can be, and are decoded row by row */
+	uint64_t next_row;    /* by_row: the row of the page that libtiff would decode next; UINT64_MAX: none */
+	uint8_t *band;	      /* decoded: tiles_across * planes blocks, or one row; owned */
+	uint64_t band_index;  /* UINT64_MAX: none */
 };
 
 /* Opens the page whose directory stands at `at`, and checks that its pixels can be decoded. 0; -EBADMSG with a

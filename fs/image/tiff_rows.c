@@ -63,27 +63,39 @@ static int rows_direct(struct tiff_page *page, uint64_t shift, uint64_t row, uin
 
 /* --- decoded strips and tiles --- */
 
+static int check_there(struct tiff_page *page, uint32_t block)
+{
+	if (TIFFGetStrileOffset(page->tif, block) && TIFFGetStrileByteCount(page->tif, block))
+		return 0;
+	return err_set(EBADMSG, "%s %u: is not in the file", page->tiled ? "tile" : "strip", block);
+}
+
+/* What libtiff could not decode, as our error. */
+static int complaint(struct tiff_page *page, uint32_t block, tmsize_t got, uint64_t want)
+{
+	const char *word = page->tiled ? "tile" : "strip";
+	int rc = page->source_rc;
+
+	page->source_rc = 0;
+	if (rc < 0)
+		return err_wrap(rc, "%s %u", word, block);
+	if (*page->error)
+		return err_set(EBADMSG, "%s %u: %s", word, block, page->error);
+	return err_set(EBADMSG, "%s %u: ends after %lld of %" PRIu64 " bytes", word, block,
+		       (long long)(got < 0 ? 0 : got), want);
+}
+
 static int decode_block(struct tiff_page *page, uint32_t block, uint8_t *to, uint64_t len)
 {
+	int rc = check_there(page, block);
 	tmsize_t got;
 
+	if (rc < 0)
+		return rc;
 	page->error[0] = 0;
-	if (TIFFGetStrileOffset(page->tif, block) == 0 || TIFFGetStrileByteCount(page->tif, block) == 0)
-		return err_set(EBADMSG, "%s %u: is not in the file", page->tiled ? "tile" : "strip", block);
 	got = page->tiled ? TIFFReadEncodedTile(page->tif, block, to, (tmsize_t)len)
 			  : TIFFReadEncodedStrip(page->tif, block, to, (tmsize_t)len);
-	if (got >= 0 && (uint64_t)got == len)
-		return 0;
-	if (page->source_rc) {
-		int rc = page->source_rc;
-
-		page->source_rc = 0;
-		return err_wrap(rc, "%s %u", page->tiled ? "tile" : "strip", block);
-	}
-	if (*page->error)
-		return err_set(EBADMSG, "%s %u: %s", page->tiled ? "tile" : "strip", block, page->error);
-	return err_set(EBADMSG, "%s %u: ends after %lld of %" PRIu64 " bytes", page->tiled ? "tile" : "strip", block,
-		       (long long)(got < 0 ? 0 : got), len);
+	return got >= 0 && (uint64_t)got == len ? 0 : complaint(page, block, got, len);
 }
 
 static int decode_band(struct tiff_page *page, uint64_t band)
@@ -129,9 +141,13 @@ static uint32_t unpack(const struct tiff_page *page, const uint8_t *row, uint64_
 	uint64_t bit = i * page->bits, v = 0;
 	unsigned left = page->bits;
 
-	if (page->bits == 24)
-		return swap_needed(true) ? row[3 * i] | (uint32_t)row[3 * i + 1] << 8 | (uint32_t)row[3 * i + 2] << 16
-					 : row[3 * i + 2] | (uint32_t)row[3 * i + 1] << 8 | (uint32_t)row[3 * i] << 16;
+	if (page->bits == 24) {
+		const uint8_t *at = row + 3 * i;
+		bool little = swap_needed(true);
+
+		v = (uint64_t)at[little ? 2 : 0] << 16 | (uint64_t)at[1] << 8 | at[little ? 0 : 2];
+		left = 0;
+	}
 	while (left) {
 		unsigned in_byte = 8 - (unsigned)(bit & 7), n = left < in_byte ? left : in_byte;
 
@@ -202,12 +218,52 @@ static void row_from_band(const struct tiff_page *page, uint64_t row, uint8_t *t
 		}
 }
 
+/* Decodes one row of a long strip into page->band, and those above it that were not decoded yet. */
+static int decode_row(struct tiff_page *page, uint64_t row)
+{
+	uint32_t strip = (uint32_t)(row / page->band_rows);
+	uint64_t first = strip * page->band_rows;
+	int rc = check_there(page, strip);
+
+	if (rc < 0)
+		return rc;
+	if (!page->band)
+		page->band = calloc(1, (size_t)page->row_bytes);
+	if (!page->band)
+		return err_set(ENOMEM, "no memory to decode a page");
+	if (page->next_row == row + 1) /* it is the one in band */
+		return 0;
+	if (page->next_row < first || page->next_row > row)
+		page->next_row = first;
+	page->error[0] = 0;
+	for (; page->next_row <= row; page->next_row++)
+		if (TIFFReadScanline(page->tif, page->band, (uint32_t)page->next_row, 0) < 0) {
+			page->next_row = UINT64_MAX;
+			return complaint(page, strip, (tmsize_t)((row - first) * page->row_bytes), page->block_bytes);
+		}
+	return 0;
+}
+
+static int rows_by_row(struct tiff_page *page, uint64_t row, uint64_t rows, uint8_t *to)
+{
+	for (; rows; rows--, row++, to += geometry_row_bytes(&page->geo)) {
+		int rc = decode_row(page, row);
+
+		if (rc < 0)
+			return rc;
+		give_out(page, page->band, page->geo.width * page->geo.samples, to, voxel_bytes(page->geo.type));
+	}
+	return 0;
+}
+
 int tiff_page_rows(struct tiff_page *page, uint64_t shift, uint64_t row, uint64_t rows, uint8_t *to)
 {
 	uint64_t out_bytes = geometry_row_bytes(&page->geo);
 
 	if (page->direct)
 		return rows_direct(page, shift, row, rows, to);
+	if (page->by_row)
+		return rows_by_row(page, row, rows, to);
 	for (; rows; rows--, row++, to += out_bytes) {
 		int rc = decode_band(page, row / page->band_rows);
 

@@ -1,0 +1,71 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/err.h"
+#include "store/scope.h"
+
+enum { NOTE_MAX = 4200 };
+
+/* A sentence out of what the holder wrote: "PID\nMOUNT\n". */
+static int say_busy(const char *path, int fd)
+{
+	char text[NOTE_MAX], *mount, *end;
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+	text[n > 0 ? n : 0] = 0;
+	mount = strchr(text, '\n');
+	if (!mount)
+		return err_set(EBUSY, "the store %s is open in another process", path);
+	*mount++ = 0;
+	end = strchr(mount, '\n');
+	if (!end || end == mount)
+		return err_set(EBUSY, "the store %s is open in process %.20s", path, text);
+	*end = 0;
+	return err_set(EBUSY, "the store %s is open in process %.20s, mounted at %s", path, text, mount);
+}
+
+int lock_take(const char *path, int *out)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	scope_free char *file = NULL;
+	scope_fd int fd = -1;
+
+	if (asprintf(&file, "%s/lock", path) < 0) {
+		file = NULL;
+		return err_set(ENOMEM, "no memory for a path");
+	}
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return err_sys("cannot open %s", file);
+	if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+		if (errno == EAGAIN || errno == EACCES)
+			return say_busy(path, fd);
+		return err_sys("cannot lock %s", file);
+	}
+	lock_note(fd, ""); /* the lock holds without it */
+	*out = fd;
+	fd = -1;
+	return 0;
+}
+
+int lock_note(int fd, const char *mount_point)
+{
+	char text[NOTE_MAX];
+	int len = snprintf(text, sizeof text, "%ld\n%s\n", (long)getpid(), mount_point);
+
+	if (len >= (int)sizeof text || strchr(mount_point, '\n'))
+		return err_set(EINVAL, "the mount point's name cannot be noted in the store's lock");
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)len, 0) != len)
+		return err_sys("cannot write the store's lock file");
+	return 0;
+}
+
+void lock_release(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}

@@ -1,0 +1,28 @@
+/*
+ * packs: the pack files of an open store, by index, for reading. Any number of packs; a bounded number of them is kept
+ * open. A pack that is being written is read from its appender's memory as far as it is not on the disk yet.
+ *
+ * Threads: any. Reads hold no lock across I/O. Packs are only ever added.
+ */
+#ifndef TOMOFS_PACKS_H
+#define TOMOFS_PACKS_H
+
+#include "store/appender.h"
+
+struct packs;
+
+/* folder is copied. 0 or -ENOMEM. */
+int packs_new(struct packs **out, const struct io *io, const char *folder);
+void packs_free(struct packs *packs);
+
+/* Adds a pack. seed: as its records have it. writer: who writes it (a reference is taken), or NULL. 0 and the index. */
+int packs_add(struct packs *packs, struct pack_name name, uint64_t seed, struct appender *writer, uint32_t *index);
+/* All of it is on the disk: the appender is no longer asked. */
+void packs_written(struct packs *packs, uint32_t index);
+
+uint64_t packs_count(struct packs *packs);
+void packs_name(struct packs *packs, uint32_t index, char text[PACK_NAME_MAX]);
+/* All of len bytes at off, and the pack's seed. 0 or -errno with a sentence that names the pack. */
+int packs_read(struct packs *packs, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed);
+
+#endif

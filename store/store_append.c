@@ -1,0 +1,192 @@
+/* The packs that are being written: one takes records, full ones wait in `closing` until they are synced. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "store/err.h"
+#include "store/log.h"
+#include "store/scope.h"
+#include "store/store_internal.h"
+
+int store_check_failed(struct store *s)
+{
+	scope_lock(&s->lock);
+	return s->failed ? err_set(-s->failed, "%s", s->why) : 0;
+}
+
+static bool try_later(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM;
+}
+
+/* Keeps a failure that no later success can make good, with its sentence. */
+static int keep_failure(struct store *s, int rc)
+{
+	if (!rc || try_later(rc))
+		return rc;
+	scope_lock(&s->lock);
+	if (!s->failed) {
+		s->failed = -EIO;
+		snprintf(s->why, sizeof s->why, "%s", err_text());
+	}
+	return err_set(EIO, "%s", s->why);
+}
+
+/* Takes a synced and sealed pack out of the waiting ones. */
+static void take_out(struct store *s, struct appender *appender)
+{
+	struct written_pack done = { NULL, 0 };
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->closing_count; i++) {
+		if (s->closing[i].appender != appender)
+			continue;
+		done = s->closing[i];
+		s->closing[i] = s->closing[--s->closing_count];
+		break;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!done.appender)
+		return; /* another thread synced it too */
+	packs_written(s->packs, done.index);
+	appender_drop(done.appender);
+}
+
+/* Called with the lock held: the current pack takes no more. */
+static int retire(struct store *s)
+{
+	int rc = appender_seal(s->current.appender);
+
+	if (rc)
+		return rc;
+	s->closing[s->closing_count++] = s->current;
+	s->current = (struct written_pack) { NULL, 0 };
+	return 0;
+}
+
+int store_sync_packs(struct store *s, bool seal)
+{
+	struct written_pack all[CLOSING_MAX + 1];
+	size_t count, closed;
+	int rc = store_check_failed(s);
+
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&s->lock);
+	if (seal && s->current.appender)
+		rc = retire(s);
+	closed = count = s->closing_count;
+	memcpy(all, s->closing, count * sizeof *all);
+	if (s->current.appender)
+		all[count++] = s->current;
+	for (size_t i = 0; i < count; i++)
+		appender_ref(all[i].appender);
+	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (!rc)
+			rc = appender_sync(all[i].appender);
+		if (!rc && i < closed)
+			take_out(s, all[i].appender);
+		appender_drop(all[i].appender);
+	}
+	return keep_failure(s, rc);
+}
+
+/* Called with the lock held. Makes the next pack; nothing is on the disk yet. */
+static int begin_pack(struct store *s)
+{
+	struct pack_name name = { s->epoch, s->next_number + 1 };
+	uint8_t header[PACK_HEADER_BYTES];
+	char text[PACK_NAME_MAX];
+	scope_buf struct buf path = { 0 };
+	struct appender *appender;
+	uint32_t index;
+	int rc;
+
+	pack_name_text(name, text);
+	buf_printf(&path, "%s/%s", s->packs_folder, text);
+	pack_header(&s->settings, name, header);
+	rc = appender_new(&appender, s->io, s->packs_folder, buf_text(&path), header);
+	if (rc)
+		return rc;
+	rc = packs_add(s->packs, name, pack_seed(header), appender, &index);
+	if (rc) {
+		appender_drop(appender);
+		return rc;
+	}
+	s->next_number++;
+	s->current = (struct written_pack) { appender, index };
+	return 0;
+}
+
+/* The pack to append to; the caller drops its reference. */
+static int current_pack(struct store *s, struct written_pack *out)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (!rc && !s->current.appender) {
+		if (s->closing_count < CLOSING_MAX) {
+			rc = begin_pack(s);
+			continue;
+		}
+		pthread_mutex_unlock(&s->lock);
+		rc = store_sync_packs(s, false);
+		pthread_mutex_lock(&s->lock);
+	}
+	if (!rc) {
+		*out = s->current;
+		appender_ref(out->appender);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/* A pack that is full is sealed and synced by the thread that filled it; the others go on in the next one. */
+static int seal_if_full(struct store *s, const struct written_pack *pack)
+{
+	int rc = 0;
+
+	if (appender_bytes(pack->appender) < s->seal_bytes && appender_records(pack->appender) < PACK_SEAL_RECORDS)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	if (s->current.appender == pack->appender)
+		rc = retire(s);
+	else
+		rc = -EAGAIN; /* somebody else does it */
+	pthread_mutex_unlock(&s->lock);
+	if (!rc)
+		rc = appender_sync(pack->appender);
+	if (!rc)
+		take_out(s, pack->appender);
+	return rc == -EAGAIN || try_later(rc) ? 0 : keep_failure(s, rc);
+}
+
+int store_append(struct store *s, struct pack_head *head, const void *payload, struct directory_entry *entry)
+{
+	struct written_pack pack;
+	uint64_t off;
+	int rc;
+
+	do {
+		rc = current_pack(s, &pack);
+		if (rc)
+			return rc;
+		rc = appender_add(pack.appender, head, payload, &off);
+		if (rc == -EAGAIN)
+			appender_drop(pack.appender);
+	} while (rc == -EAGAIN);
+	if (!rc) {
+		entry->pack = pack.index;
+		entry->off = (uint32_t)off;
+		rc = seal_if_full(s, &pack);
+	} else {
+		rc = keep_failure(s, rc);
+	}
+	appender_drop(pack.appender);
+	return rc;
+}
+
+int store_sync(struct store *s)
+{
+	return s->read_only ? 0 : store_sync_packs(s, false);
+}

@@ -1,0 +1,78 @@
+/* The inside of a store, shared by the store_*.c files and verify.c. */
+#ifndef TOMOFS_STORE_INTERNAL_H
+#define TOMOFS_STORE_INTERNAL_H
+
+#include "store/appender.h"
+#include "store/cache.h"
+#include "store/directory.h"
+#include "store/packs.h"
+#include "store/settings.h"
+
+enum {
+	CLOSING_MAX =
+	    4, /* packs that are full and not yet synced; recovery must settle more than these (SETTLE_PACKS) */
+	SETTLE_PACKS = 8,
+	AHEAD_MAX = 8,
+};
+
+struct claim { /* a key that one thread is putting; others wait */
+	struct key key;
+	struct claim *next;
+};
+
+struct written_pack {
+	struct appender *appender; /* a reference */
+	uint32_t index;
+};
+
+struct store {
+	char *path, *packs_folder;
+	struct settings settings;
+	const struct io *io;
+	struct cache *cache;
+	struct pool *pool;
+	struct directory *directory;
+	struct packs *packs;
+	uint64_t epoch;
+	uint64_t seal_bytes; /* PACK_SEAL_BYTES; tests make it small */
+	int lock_fd;
+	bool read_only;
+
+	/* Never held across I/O. Taken before the locks of appenders and of the table of packs. */
+	pthread_mutex_t lock;
+	pthread_cond_t unclaimed;
+	struct claim *claims;
+	struct written_pack current; /* appender NULL: none */
+	struct written_pack closing[CLOSING_MAX];
+	size_t closing_count;
+	uint64_t next_number;
+	int failed; /* -EIO once writing has failed */
+	char why[512];
+	struct store_stats stats; /* counts only */
+
+	uint64_t room_free, room_reserve; /* what statvfs said, less what was put since */
+	int64_t room_checked_ns;	  /* when; 0: never */
+
+	struct pool_group ahead_group;
+	unsigned ahead, ahead_max; /* read-aheads under way; atomic */
+};
+
+/* Counts a chunk in (sign 1) or out (-1). Called with the lock held, or while the store is being opened. */
+void store_count(struct store *store, const struct directory_entry *entry, int sign);
+
+/* The bytes of a chunk through the cache, whole: cache_drop() it. */
+int store_get(struct store *store, const struct key *key, size_t chunk_len, struct cache_chunk **chunk);
+
+/* Appends a record to the current pack, or the next one. 0 and the entry's pack and off. */
+int store_append(struct store *store, struct pack_head *head, const void *payload, struct directory_entry *entry);
+/* Syncs all packs that were written; seal: also finishes the current one. */
+int store_sync_packs(struct store *store, bool seal);
+/* The sticky failure, if there was one. */
+int store_check_failed(struct store *store);
+/* As store_room(); these bytes were written and count until the disk is asked again. */
+void store_room_used(struct store *store, uint64_t bytes);
+
+/* The epoch noted in STORE/epoch; 0 when there is none or it cannot be understood. */
+uint64_t store_noted_epoch(const struct io *io, const char *path);
+
+#endif

@@ -1,0 +1,135 @@
+#include <errno.h>
+
+#include "store/codec.h"
+#include "store/err.h"
+#include "store/log.h"
+#include "store/scope.h"
+#include "store/store_internal.h"
+
+/* "chunk KEY in pack NAME: what" */
+static int damaged(struct store *s, const struct key *key, const struct directory_entry *entry, const char *what)
+{
+	char text[KEY_TEXT_MAX], name[PACK_NAME_MAX];
+
+	key_text(key, text);
+	packs_name(s->packs, entry->pack, name);
+	return err_set(EIO, "chunk %s in pack %s at %u: %s", text, name, entry->off, what);
+}
+
+/* Reads a record, compares its head with what the directory says, and the payload with its check. */
+static int read_record(struct store *s, const struct key *key, const struct directory_entry *entry, struct buf *record)
+{
+	size_t len = PACK_HEAD_BYTES + (size_t)entry->stored_len;
+	struct pack_head head;
+	uint64_t seed;
+	int rc;
+
+	if (!buf_reserve(record, len))
+		return err_set(ENOMEM, "no memory to read a chunk");
+	rc = packs_read(s->packs, entry->pack, entry->off, record->data, len, &seed);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc)
+		return damaged(s, key, entry, err_text());
+	record->len = len;
+	if (!pack_head_get(record->data, seed, entry->off, &head) || head.kind != PACK_CHUNK ||
+	    !key_equal(&head.key, key) || head.stored_len != entry->stored_len || head.plain_len != entry->plain_len ||
+	    head.codec != entry->codec)
+		return damaged(s, key, entry, "the record's head is damaged");
+	if (head.version != 1)
+		return damaged(s, key, entry, "the record was written by a newer version of tomofs");
+	if (head.payload_check != pack_check(record->data + PACK_HEAD_BYTES, head.stored_len))
+		return damaged(s, key, entry, "the bytes do not match their check");
+	return 0;
+}
+
+/* For the cache. The key is computed again in the end: it covers what no check on the disk can, a bit that flips in
+ * memory. */
+static int load(void *ctx, const struct key *key, void *to, size_t len)
+{
+	struct store *s = ctx;
+	scope_buf struct buf record = { 0 };
+	struct directory_entry entry;
+	struct key found;
+	char text[KEY_TEXT_MAX];
+	int rc;
+
+	if (!directory_get(s->directory, key, &entry)) {
+		key_text(key, text);
+		return err_set(EIO, "chunk %s is in no pack of the store", text);
+	}
+	if (entry.plain_len != len)
+		return damaged(s, key, &entry, "it has another length than the one asked for");
+	rc = read_record(s, key, &entry, &record);
+	if (rc)
+		return rc;
+	rc = codec_decode(entry.codec, record.data + PACK_HEAD_BYTES, entry.stored_len, to, len);
+	if (rc)
+		return rc == -ENOMEM ? rc : damaged(s, key, &entry, err_text());
+	found = key_of(s->settings.secret, to, len);
+	return key_equal(&found, key) ? 0 : damaged(s, key, &entry, "the decoded bytes do not match the key");
+}
+
+int store_get(struct store *s, const struct key *key, size_t chunk_len, struct cache_chunk **chunk)
+{
+	if (!chunk_len || chunk_len > CHUNK_MAX)
+		return err_set(EIO, "a chunk cannot be %zu bytes long", chunk_len);
+	return cache_get(s->cache, key, chunk_len, load, s, chunk);
+}
+
+int store_read(struct store *s, const struct key *key, size_t chunk_len, size_t skip, void *to, size_t len)
+{
+	struct cache_chunk *chunk;
+	int rc;
+
+	if (skip > chunk_len || len > chunk_len - skip)
+		return err_set(EIO, "bytes %zu to %zu of a chunk of %zu bytes do not exist", skip, skip + len,
+			       chunk_len);
+	rc = store_get(s, key, chunk_len, &chunk);
+	if (rc)
+		return rc;
+	memcpy(to, chunk->bytes + skip, len);
+	cache_drop(s->cache, chunk);
+	return 0;
+}
+
+struct ahead {
+	struct store *store;
+	struct key key;
+	size_t len;
+};
+
+static int read_ahead(void *arg)
+{
+	struct ahead *a = arg;
+	struct store *s = a->store;
+	struct cache_chunk *chunk;
+
+	if (!store_get(s, &a->key, a->len, &chunk))
+		cache_drop(s->cache, chunk); /* a failure is for the reader who wants the bytes */
+	free(a);
+	__atomic_sub_fetch(&s->ahead, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void store_read_ahead(struct store *s, const struct key *key, size_t chunk_len)
+{
+	struct ahead *a;
+
+	if (!chunk_len || chunk_len > CHUNK_MAX || cache_has(s->cache, key))
+		return;
+	a = __atomic_add_fetch(&s->ahead, 1, __ATOMIC_ACQUIRE) <= s->ahead_max ? malloc(sizeof *a) : NULL;
+	if (!a) {
+		__atomic_sub_fetch(&s->ahead, 1, __ATOMIC_RELEASE);
+		return;
+	}
+	*a = (struct ahead) { s, *key, chunk_len };
+	pool_submit(s->pool, &s->ahead_group, read_ahead, a);
+}
+
+bool store_has(struct store *s, const struct key *key)
+{
+	struct directory_entry entry;
+
+	return directory_get(s->directory, key, &entry);
+}

@@ -1,0 +1,13 @@
+#include <errno.h>
+
+#include "store/err.h"
+#include "store/store_internal.h"
+
+int64_t store_size(struct store *s, const struct key *key)
+{
+	struct directory_entry entry;
+
+	if (directory_get(s->directory, key, &entry))
+		return entry.plain_len;
+	return err_set(ENOENT, "the chunk is in no pack of the store");
+}
