@@ -43,6 +43,23 @@ static int replace_dead(const char *path)
 	return mount_detach(path, true);
 }
 
+/* A daemon that was killed takes a moment to let go of its mount. The store mounted at path; NULL when there is none (any more). */
+static char *still_mounted(const char *path, int *rc)
+{
+	enum { TRIES = 10, WAIT_US = 100000 };
+	char *source = NULL;
+
+	for (int i = 0; i < TRIES; i++) {
+		free(source);
+		*rc = replace_dead(path);
+		source = mount_source_at(path);
+		if (*rc || !source)
+			break;
+		usleep(WAIT_US);
+	}
+	return source;
+}
+
 /* Checks the mount point; *point and *store: absolute paths, owned by the caller. */
 static int check_places(const struct mount_options *o, bool nonempty, char **point, char **store)
 {
@@ -60,7 +77,9 @@ static int check_places(const struct mount_options *o, bool nonempty, char **poi
 		return err_sys("mount point %s", o->mount_point);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(ENOTDIR, "mount point %s: is not a folder", *point);
-	there = mount_source_at(*point);
+	there = still_mounted(*point, &rc);
+	if (rc)
+		return rc;
 	if (there)
 		return err_set(EBUSY, "mount point %s: is in use, the store %s is mounted there", *point, there);
 	if (is_within(*store, *point))

@@ -162,6 +162,8 @@ static int through_encoding(const struct record *from, struct journal_record *en
 {
 	int rc;
 
+	if (from->kind == REC_CONTENT && from->content.content.count > CONTENT_INLINE_MAX)
+		return err_set(EINVAL, "a content has at most %d extents at its root", CONTENT_INLINE_MAX);
 	record_encode(body, from);
 	if (buf_failed(body))
 		return err_set(ENOMEM, "no memory to write down a change");

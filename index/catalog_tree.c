@@ -49,8 +49,6 @@ static int check_new_node(struct change *ch, struct node_row *row)
 		rc = folder_load(ch->catalog, r->node.parent, &folder);
 	if (rc)
 		return rc;
-	if (type != S_IFREG && type != S_IFDIR && type != S_IFLNK)
-		return err_set(EPERM, "%s: only files, folders and symlinks are kept", r->node.name);
 	if (strlen(r->node.target) > TARGET_BYTES_MAX)
 		return err_set(ENAMETOOLONG, "%s: the target of a symlink is at most %d bytes long", r->node.name,
 			       TARGET_BYTES_MAX);

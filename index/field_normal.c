@@ -142,7 +142,7 @@ static bool digits(const char **at, int count, int *value)
 /* [T or space]HH:MM[:SS[.fraction]][Z or +HH:MM]. False when it is not. A time without a zone is UTC. */
 static bool clock_and_zone(const char *at, char *out, size_t room)
 {
-	int h, m, s = 0, zh, zm;
+	int h, m, s = 0, zh = 0, zm = 0;
 	const char *zone;
 
 	if (!digits(&at, 2, &h) || *at++ != ':' || !digits(&at, 2, &m))

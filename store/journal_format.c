@@ -140,7 +140,7 @@ static uint64_t record_check(const uint8_t *bytes, size_t len)
 	return XXH3_64bits_withSeed(bytes + AT_BATCH, len - AT_BATCH, le64_at(bytes));
 }
 
-int record_decode(const uint8_t *bytes, size_t len, struct stored *s)
+int journal_record_decode(const uint8_t *bytes, size_t len, struct stored *s)
 {
 	if (le64_at(bytes + AT_CHECK) != record_check(bytes, len))
 		return -EBADMSG;
@@ -170,7 +170,7 @@ static size_t name_length(const char *name)
 	return name ? strnlen(name, RECORD_NAME_MAX) : 0;
 }
 
-bool record_encode(const struct journal_record *r, const struct record_place *place, struct sha *sha, struct buf *to,
+bool journal_record_encode(const struct journal_record *r, const struct record_place *place, struct sha *sha, struct buf *to,
 		   uint8_t head[SHA_BYTES])
 {
 	size_t user = name_length(r->user), program = name_length(r->program);

@@ -77,7 +77,7 @@ struct stored { /* one record as it lies in a segment; pointers go into those by
 /* Length of the whole record that begins with these RECORD_HEAD bytes; 0 when no record begins so. */
 size_t record_length(const uint8_t head[RECORD_HEAD]);
 /* len is record_length(). 0; -EBADMSG: the check does not match. */
-int record_decode(const uint8_t *bytes, size_t len, struct stored *s);
+int journal_record_decode(const uint8_t *bytes, size_t len, struct stored *s);
 
 struct record_place { /* what the journal adds to a record */
 	uint32_t batch;
@@ -86,7 +86,7 @@ struct record_place { /* what the journal adds to a record */
 };
 /* Appends the record's bytes to *to. False when there is no memory for it; then nothing was appended. head receives the
  * record's SHA-256. */
-bool record_encode(const struct journal_record *r, const struct record_place *place, struct sha *sha, struct buf *to,
+bool journal_record_encode(const struct journal_record *r, const struct record_place *place, struct sha *sha, struct buf *to,
 		   uint8_t head[SHA_BYTES]);
 
 /* --- segments ---------------------------------------------------------------------------------------------- */

@@ -208,7 +208,7 @@ static int whole_at(struct reader *r, uint64_t off, struct stored *s, uint64_t *
 	rc = window(r, off, len, &at);
 	if (rc)
 		return rc;
-	return !record_decode(at, len, s);
+	return !journal_record_decode(at, len, s);
 }
 
 static int broken_chain(const struct reader *r, const char *what)

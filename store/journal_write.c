@@ -38,7 +38,7 @@ static int append_locked(struct journal *j, struct journal_record *r, const uint
 	}
 	r->seq = j->last + 1;
 	place.batch = (uint32_t)(r->seq - j->batch_first);
-	if (!record_encode(r, &place, &j->sha, &j->active, head))
+	if (!journal_record_encode(r, &place, &j->sha, &j->active, head))
 		goto no_memory;
 	memcpy(j->head, head, SHA_BYTES);
 	j->last = r->seq;

@@ -469,14 +469,14 @@ static void test_tampered(void)
 	load(&h, 0, &image);
 	first = SEGMENT_HEAD + record_length(image.bytes + SEGMENT_HEAD);
 	second = record_length(image.bytes + first);
-	CHECK_RC(record_decode(image.bytes + first, second, &s));
+	CHECK_RC(journal_record_decode(image.bytes + first, second, &s));
 	memcpy(body, s.body, s.body_len);
 	r.body = body;
 	r.body_len = s.body_len;
 	place.prev = s.prev;
 	place.body_digest = s.body_digest;
 	CHECK_RC(sha_open(&sha));
-	CHECK(record_encode(&r, &place, &sha, &fake, head) && fake.len == second);
+	CHECK(journal_record_encode(&r, &place, &sha, &fake, head) && fake.len == second);
 	memcpy(image.bytes + first, fake.data, second);
 	put_file(image.path, image.bytes, image.len);
 	CHECK(open_home(&h, NULL, 0) == -EIO && strstr(err_text(), "chain"));
@@ -613,7 +613,7 @@ static void test_erased(void)
 	memcpy(&seed, last, 8);
 	check = XXH3_64bits_withSeed(last + 16, len - 16, seed);
 	memcpy(last + 8, &check, 8);
-	CHECK(record_length(last) == len && !record_decode(last, len, &s) && !s.body && s.body_len == body_length(4));
+	CHECK(record_length(last) == len && !journal_record_decode(last, len, &s) && !s.body && s.body_len == body_length(4));
 	put_file(image.path, image.bytes, at + len);
 	CHECK_RC(open_home(&h, NULL, 0));
 	CHECK(journal_last(h.journal) == 4);
