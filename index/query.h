@@ -35,8 +35,6 @@ struct query_subject {
 /* 0 and *out (query_free); -EINVAL as above. The empty query matches everything. */
 int query_parse(const char *text, struct query **out, size_t *at);
 bool query_match(const struct query *q, const struct query_subject *subject);
-/* The Windows-safe spelling that means the same (new string; caller frees). */
-char *query_safe_text(const struct query *q);
 void query_free(struct query *q);
 
 #endif
