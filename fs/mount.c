@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "fs/mount_internal.h"
 #include "store/err.h"
@@ -35,9 +36,10 @@ static bool is_empty(const char *path)
 /* A mount whose daemon died answers ENOTCONN to everything: it is taken away. */
 static int replace_dead(const char *path)
 {
-	struct stat st;
+	struct statvfs st;
 
-	if (!stat(path, &st) || errno != ENOTCONN)
+	/* stat() may be answered from the kernel's cache; this always asks the daemon. */
+	if (!statvfs(path, &st) || errno != ENOTCONN)
 		return 0;
 	log_warn("%s: a dead mount was left here (its daemon ended without unmounting); it is replaced", path);
 	return mount_detach(path, true);
@@ -46,7 +48,7 @@ static int replace_dead(const char *path)
 /* A daemon that was killed takes a moment to let go of its mount. The store mounted at path; NULL when there is none (any more). */
 static char *still_mounted(const char *path, int *rc)
 {
-	enum { TRIES = 10, WAIT_US = 100000 };
+	enum { TRIES = 20, WAIT_US = 100000 };
 	char *source = NULL;
 
 	for (int i = 0; i < TRIES; i++) {

@@ -12,6 +12,7 @@ cp -r "$scan" "$work/tibia" "$mnt/datasets/"
 # tagging: mkdir + ln -s, xattr, cp -r into the tag
 check "mkdir of a tag" mkdir "$mnt/by-tag/porosity"
 check "ln -s" ln -s ../../datasets/femur "$mnt/by-tag/porosity/"
+check "mkdir of another" mkdir "$mnt/by-tag/bone"
 check "setfattr" setfattr -n user.xdg.tags -v porosity,bone "$mnt/datasets/tibia"
 check "cp -r into a tag" cp -r "$work/skull" "$mnt/by-tag/porosity/"
 look() {
