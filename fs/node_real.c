@@ -208,6 +208,23 @@ static int truncate_path(struct fs *fs, const struct caller *who, uint64_t ino, 
 	return rc ? rc : rc2;
 }
 
+/* Takes off what is so already: cp -a sets the owner and mode that a file was made with, and the journal need not say it again. */
+static int drop_unchanged(struct fs *fs, uint64_t ino, const struct attr_change *change, uint32_t *set)
+{
+	struct node_row row;
+	int rc = catalog_node(fs->catalog, ino, &row);
+
+	if (rc)
+		return rc;
+	if (change->uid == row.uid && (!(*set & ATTR_GID) || change->gid == row.gid))
+		*set &= ~(uint32_t)ATTR_UID;
+	if (change->gid == row.gid && !(*set & ATTR_UID))
+		*set &= ~(uint32_t)ATTR_GID;
+	if ((change->mode & 07777) == (row.mode & 07777) && !(*set & (ATTR_UID | ATTR_GID)))
+		*set &= ~(uint32_t)ATTR_MODE;
+	return 0;
+}
+
 static int real_set_attr(struct fs *fs, const struct caller *who, const struct node *node,
 			 const struct attr_change *change)
 {
@@ -226,6 +243,8 @@ static int real_set_attr(struct fs *fs, const struct caller *who, const struct n
 	r.attr.set = (change->set & CHANGE_MODE ? ATTR_MODE : 0) | (change->set & CHANGE_UID ? ATTR_UID : 0) |
 		     (change->set & CHANGE_GID ? ATTR_GID : 0) | (change->set & CHANGE_ATIME ? ATTR_ATIME : 0) |
 		     (change->set & CHANGE_MTIME ? ATTR_MTIME : 0);
+	if (!rc)
+		rc = drop_unchanged(fs, node->number, change, &r.attr.set);
 	if (rc || !r.attr.set)
 		return rc;
 	r.attr.mode = change->mode & 07777;

@@ -44,19 +44,17 @@ cp -r "$work/broken" "$mnt/datasets/"
 grep -q 'a.tif' "$mnt/info/broken/facts.json" || fail "facts.json does not say why a.tif cannot be viewed"
 
 # ImageJ opens a slice and the stack with the right dimensions and voxel size
-if command -v imagej >/dev/null && command -v java >/dev/null; then
-	jar=$(ls /usr/share/java/ij.jar 2>/dev/null)
-	cat >"$work/open.ijm" <<IJM
-for (i = 0; i < 2; i++) {
-	name = split(getArgument(), ",");
+if command -v xvfb-run >/dev/null && [ -e /usr/share/java/ij.jar ]; then
+	cat >"$work/open.ijm" <<'IJM'
+name = split(getArgument(), ",");
+for (i = 0; i < name.length; i++) {
 	open(name[i]);
 	getVoxelSize(w, h, d, unit);
-	print(getWidth() + " " + getHeight() + " " + nSlices + " " + w + " " + unit);
+	print(getWidth() + " " + getHeight() + " " + nSlices + " " + w + " " + d + " " + unit);
 	close();
 }
 IJM
-	ls "$mnt/views/raw/4x" >/dev/null
-	out=$(timeout 120 java -Djava.awt.headless=true -jar "$jar" -batch "$work/open.ijm" \
-		"$mnt/views/raw/4x/z0000.tif,$mnt/views/raw/raw_4x.tif" 2>/dev/null | tr '\n' ';')
-	equal "what ImageJ sees" "$out" "70 76 1 50 microns;70 76 4 50 microns;"
+	out=$(timeout 120 xvfb-run -a java -jar /usr/share/java/ij.jar -ijpath "$work" -batch "$work/open.ijm" \
+		"$mnt/views/raw/4x/z0000.tif,$mnt/views/raw/raw_4x.tif" 2>"$work/ij.err" | tr '\n' ';')
+	equal "what ImageJ sees" "$out" "70 76 1 50 50 microns;70 76 4 50 50 microns;"
 fi

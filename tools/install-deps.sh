@@ -5,7 +5,7 @@ set -eu
 
 build="gcc make pkg-config libc6-dev fuse3 libfuse3-dev libzstd-dev libxxhash-dev libssl-dev liblmdb-dev libtiff-dev
 	libjansson-dev libexpat1-dev zlib1g-dev libtiff-tools attr"
-tests="python3-minimal python3-numpy python3-tifffile rsync imagej"
+tests="python3-minimal python3-numpy python3-tifffile rsync imagej xvfb xauth util-linux"
 
 want=$build
 [ "${1:-}" = --build ] || want="$build $tests"

@@ -43,7 +43,7 @@ unsigned levels_of(const struct geometry *g)
 		return 0;
 	do
 		level++;
-	while (level < LEVELS_MAX && !fits(level_shape(g, level), LEVEL_FITS));
+	while (level < LEVELS_MAX && !fits(level_shape(g, level), level < LEVELS_MIN ? 1 : LEVEL_FITS));
 	return level;
 }
 

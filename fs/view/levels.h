@@ -3,8 +3,8 @@
  *
  * Level 0 is the volume itself. Level n+1 has half the size of level n on each axis, rounded up, and each voxel is the
  * rounded mean of its 2x2x2 block in level n (shrink.h); at an odd edge, of the voxels that are there. The last level is
- * the first one that fits in LEVEL_FITS pixels on each axis; a volume that already fits still has level 1, as long as
- * an axis is longer than 1. At most LEVELS_MAX levels.
+ * the first one that fits in LEVEL_FITS pixels on each axis, but there are at least LEVELS_MIN (2x and 4x) as long as an axis is
+ * longer than 1. At most LEVELS_MAX levels.
  *
  * Threads: everything here may be called from any thread. A band that several threads ask for is computed once.
  */
@@ -13,7 +13,7 @@
 
 #include "fs/view/volume.h"
 
-enum { LEVEL_FITS = 256, LEVELS_MAX = 15, LEVEL_BAND_BYTES = 1 << 20 };
+enum { LEVEL_FITS = 256, LEVELS_MIN = 2, LEVELS_MAX = 15, LEVEL_BAND_BYTES = 1 << 20 };
 
 struct level_shape {
 	uint64_t width, height, depth;
