@@ -31,12 +31,7 @@ const struct field fields[] = {
 	{ "voxel_size_um", FIELD_NUMBERS, FIELD_FACT, "um", ALSO("voxel", "voxel_size", "voxelsize", "pixel_size"),
 	  "size of a voxel: z,y,x; one number when all are alike" },
 	{ "voltage_kV", FIELD_NUMBER, FIELD_FACT, "kV", ALSO("kV", "voltage"), "voltage of the source" },
-	{ "current_uA", FIELD_NUMBER, FIELD_FACT, "uA",
-	  ALSO("uA",
-	       "\xc2\xb5"
-	       "A",
-	       "current"),
-	  "current of the source" },
+	{ "current_uA", FIELD_NUMBER, FIELD_FACT, "uA", ALSO("uA", "µA", "current"), "current of the source" },
 	{ "exposure_ms", FIELD_NUMBER, FIELD_FACT, "ms", ALSO("exposure", "exposure_time"), "time of one exposure" },
 	{ "projections", FIELD_NUMBER, FIELD_FACT, "", ALSO("projection_count"), "number of projections" },
 	{ "filter", FIELD_TEXT, FIELD_FACT, "", NO_ALIAS, "material in the beam, e.g. 0.5 mm Cu" },

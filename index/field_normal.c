@@ -1,295 +1,246 @@
-/* field_normal: a person's text -> the normal form of a field. */
-#include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
-#include "index/field.h"
+#include "index/field_internal.h"
 #include "index/utf8.h"
 #include "store/buf.h"
 #include "store/err.h"
 
-enum { TEXT_MAX = 64 << 10, NUMBER_MAX = 64 };
+enum { TEXT_MAX = 64 << 10, FOLDER_NAME_MAX = 255, SHOWN_MAX = 100 };
 
-struct unit {
-	const char *of, *name; /* a field's unit, and one that can be written for it */
-	double factor;
+/* What a text field takes beyond being one line of UTF-8. */
+enum shape { ONE_LINE, MANY_LINES, FOLDER_NAME, CHOICE };
+
+static const struct rule {
+	const char *field;
+	enum shape shape;
+	const char *choices; /* between blanks */
+} rules[] = {
+	{ "description", MANY_LINES, NULL },
+	{ "comment", MANY_LINES, NULL },
+	{ "parameters", MANY_LINES, NULL },
+	{ "registered_to", MANY_LINES, NULL },
+	{ "sample", FOLDER_NAME, NULL },
+	{ "project", FOLDER_NAME, NULL },
+	{ "instrument", FOLDER_NAME, NULL },
+	{ "kind", CHOICE, " volume projections labels image mosaic table report movie model tool other " },
+	{ "look", CHOICE, " private groups all " },
 };
 
-static const struct unit units[] = {
-	{ "kV", "kV", 1 },	 { "kV", "kVp", 1 },   { "kV", "V", 1e-3 },    { "kV", "MV", 1e3 },
-	{ "uA", "uA", 1 },	 { "uA", "\xc2\xb5" "A", 1 }, { "uA", "\xce\xbc" "A", 1 }, { "uA", "mA", 1e3 },
-	{ "uA", "A", 1e6 },	 { "uA", "nA", 1e-3 }, { "um", "um", 1 },      { "um", "\xc2\xb5" "m", 1 },
-	{ "um", "\xce\xbc" "m", 1 }, { "um", "micron", 1 }, { "um", "microns", 1 }, { "um", "nm", 1e-3 },
-	{ "um", "mm", 1e3 },	 { "um", "cm", 1e4 },  { "um", "m", 1e6 },     { "mm", "mm", 1 },
-	{ "mm", "cm", 10 },	 { "mm", "m", 1e3 },   { "mm", "um", 1e-3 },   { "ms", "ms", 1 },
-	{ "ms", "s", 1e3 },	 { "ms", "sec", 1e3 }, { "ms", "us", 1e-3 },   { "ms", "min", 6e4 },
-};
-
-/* True when rest is a unit of the field (or nothing); *factor brings the number to the field's own. */
-static bool unit_factor(const struct field *f, const char *rest, double *factor)
+static const struct rule *rule_of(const struct field *f)
 {
-	*factor = 1;
-	if (!*rest)
-		return true;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (strcmp(units[i].of, f->unit) != 0)
-			continue;
-		/* Case decides between mV and MV, but nobody means another thing by KV or UM. */
-		if (strcmp(units[i].name, rest) == 0 ||
-		    (strcmp(units[i].name, f->unit) == 0 && strcasecmp(units[i].name, rest) == 0)) {
-			*factor = units[i].factor;
-			return true;
-		}
-	}
-	return false;
+	static const struct rule one_line = { "", ONE_LINE, NULL };
+
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+		if (strcmp(rules[i].field, f->name) == 0)
+			return &rules[i];
+	return &one_line;
 }
 
-bool field_number(const struct field *f, const char *text, double *value)
+static bool is_blank(char c)
 {
-	char copy[NUMBER_MAX], *end, *rest;
-	double factor;
-	size_t n;
-
-	while (isspace((unsigned char)*text))
-		text++;
-	n = strlen(text);
-	while (n && isspace((unsigned char)text[n - 1]))
-		n--;
-	/* Decimal numbers only: strtod would take hex, inf and nan too. */
-	if (!n || n >= sizeof copy || !strchr("+-.0123456789", *text) || (n > 1 && strchr("xX", text[1])))
-		return false;
-	memcpy(copy, text, n);
-	copy[n] = 0;
-	*value = strtod(copy, &end);
-	if (end == copy || !isfinite(*value))
-		return false;
-	for (rest = end; isspace((unsigned char)*rest); rest++)
-		;
-	if (!unit_factor(f, rest, &factor))
-		return false;
-	*value *= factor;
-	return true;
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static int give(const char *text, char **normal)
+/* A copy without blanks at its ends. */
+static char *trimmed(const char *text, size_t len)
 {
-	*normal = strdup(text);
-	return *normal ? 0 : err_set(ENOMEM, "no memory");
+	while (len && is_blank(*text))
+		text++, len--;
+	while (len && is_blank(text[len - 1]))
+		len--;
+	return strndup(text, len);
 }
 
-static int normal_number(const struct field *f, const char *text, char **normal)
+static int check_characters(const struct field *f, const char *text, bool many_lines)
 {
-	char out[NUMBER_MAX];
-	double v;
-
-	if (!field_number(f, text, &v))
-		return err_set(EINVAL, "%s: \"%.80s\" is no number%s%s", f->name, text, *f->unit ? " in " : "", f->unit);
-	if (v < 0)
-		return err_set(EINVAL, "%s: \"%.80s\" is negative", f->name, text);
-	snprintf(out, sizeof out, "%.10g", v);
-	return give(out, normal);
+	if (strlen(text) > TEXT_MAX)
+		return err_set(EINVAL, "%s: at most %d bytes of text, not %zu", f->name, TEXT_MAX, strlen(text));
+	if (!utf8_valid(text))
+		return err_set(EINVAL, "%s: the text is not UTF-8", f->name);
+	for (const char *c = text; *c; c++)
+		if (((unsigned char)*c < 0x20 || *c == 0x7f) && !(many_lines && is_blank(*c)))
+			return err_set(EINVAL, "%s: expected one line of text without control characters", f->name);
+	return 0;
 }
 
-/* "z,y,x", "z x y x x", one number for all three; a unit behind the last is everybody's. */
-static int normal_numbers(const struct field *f, const char *text, char **normal)
+static int check_folder_name(const struct field *f, const char *text)
 {
-	char copy[4 * NUMBER_MAX], out[4 * NUMBER_MAX], *part, *save = NULL, *unit;
-	double v[3], factor;
-	int n = 0;
-
-	if (strlen(text) >= sizeof copy)
-		return err_set(EINVAL, "%s: expected one or three numbers", f->name);
-	strcpy(copy, text);
-	for (unit = copy + strlen(copy); unit > copy && !isdigit((unsigned char)unit[-1]) && unit[-1] != '.'; unit--)
-		;
-	scope_free char *unit_text = strdup(unit);
-
-	*unit = 0;
-	for (part = unit_text; part && isspace((unsigned char)*part); part++)
-		;
-	if (!part || !unit_factor(f, part, &factor))
-		return err_set(EINVAL, "%s: \"%.40s\" is no unit for it", f->name, part ? part : "");
-	for (part = strtok_r(copy, ",; ", &save); part; part = strtok_r(NULL, ",; ", &save)) {
-		if (n == 3 || !field_number(f, part, &v[n]) || v[n] < 0)
-			return err_set(EINVAL, "%s: \"%.80s\": expected one number, or three as z,y,x%s%s", f->name, text,
-				       *f->unit ? ", in " : "", f->unit);
-		n++;
-	}
-	if (n == 1)
-		v[1] = v[2] = v[0];
-	else if (n != 3)
-		return err_set(EINVAL, "%s: \"%.80s\": expected one number, or three as z,y,x", f->name, text);
-	snprintf(out, sizeof out, "%.10g,%.10g,%.10g", v[0] * factor, v[1] * factor, v[2] * factor);
-	return give(out, normal);
+	if (strchr(text, '/') || *text == '.')
+		return err_set(EINVAL, "%s: \"%.*s\" is also a folder's name: no '/' in it and no '.' in front",
+			       f->name, SHOWN_MAX, text);
+	if (strlen(text) > FOLDER_NAME_MAX)
+		return err_set(EINVAL, "%s: at most %d bytes, since it is also a folder's name", f->name,
+			       FOLDER_NAME_MAX);
+	return 0;
 }
 
-static bool digits(const char **at, int count, int *value)
+static int check_choice(const struct field *f, const char *choices, char *text)
 {
-	*value = 0;
-	for (int i = 0; i < count; i++, (*at)++) {
-		if (!isdigit((unsigned char)**at))
-			return false;
-		*value = *value * 10 + (**at - '0');
-	}
-	return true;
+	char word[64];
+
+	for (char *c = text; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + 32);
+	snprintf(word, sizeof word, " %s ", text);
+	if (strchr(text, ' ') || strlen(text) > sizeof word - 3 || !strstr(choices, word))
+		return err_set(EINVAL, "%s: \"%.*s\" is none of:%.*s", f->name, SHOWN_MAX, text,
+			       (int)strlen(choices) - 1, choices);
+	return 0;
 }
 
-/* [T or space]HH:MM[:SS[.fraction]][Z or +HH:MM]. False when it is not. A time without a zone is UTC. */
-static bool clock_and_zone(const char *at, char *out, size_t room)
+static int normal_text(const struct field *f, const char *text, struct buf *out)
 {
-	int h, m, s = 0, zh = 0, zm = 0;
-	const char *zone;
-
-	if (!digits(&at, 2, &h) || *at++ != ':' || !digits(&at, 2, &m))
-		return false;
-	if (*at == ':') {
-		at++;
-		if (!digits(&at, 2, &s))
-			return false;
-	}
-	if (*at == '.')
-		for (at++; isdigit((unsigned char)*at); at++)
-			;
-	while (*at == ' ')
-		at++;
-	zone = at;
-	if (*at == 'Z' || *at == 'z' || !*at) {
-		zone = "Z";
-		at += *at ? 1 : 0;
-	} else if (*at == '+' || *at == '-') {
-		at++;
-		if (!digits(&at, 2, &zh) || zh > 14)
-			return false;
-		at += *at == ':';
-		if (!digits(&at, 2, &zm) || zm > 59)
-			return false;
-	}
-	if (*at || h > 23 || m > 59 || s > 60)
-		return false;
-	if (*zone == 'Z')
-		snprintf(out, room, "T%02d:%02d:%02dZ", h, m, s);
-	else
-		snprintf(out, room, "T%02d:%02d:%02d%c%02d:%02d", h, m, s, *zone, zh, zm);
-	return true;
-}
-
-static int normal_time(const struct field *f, const char *text, char **normal)
-{
-	static const int days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	char out[64], rest[40] = "";
-	const char *at = text;
-	int y, m, d;
-
-	if (!digits(&at, 4, &y) || *at++ != '-' || !digits(&at, 2, &m) || *at++ != '-' || !digits(&at, 2, &d) || m < 1 ||
-	    m > 12 || d < 1 || d > days[m - 1] || (m == 2 && d == 29 && (y % 4 || (y % 100 == 0 && y % 400))))
-		return err_set(EINVAL, "%s: \"%.80s\": expected a date as 2026-11-23 or a time as 2026-11-23T14:05:00Z", f->name,
-			       text);
-	if (*at && ((*at != 'T' && *at != 't' && *at != ' ') || !clock_and_zone(at + 1, rest, sizeof rest)))
-		return err_set(EINVAL, "%s: \"%.80s\": expected a time as 2026-11-23T14:05:00Z or ...+02:00", f->name, text);
-	snprintf(out, sizeof out, "%04d-%02d-%02d%s", y, m, d, rest);
-	return give(out, normal);
-}
-
-/* Elements trimmed, empty ones dropped. */
-static int normal_list(const char *text, char **normal)
-{
+	const struct rule *rule = rule_of(f);
 	scope_free char *copy = strdup(text);
-	scope_buf struct buf out = { 0 };
-	char *save = NULL;
+	int rc = check_characters(f, text, rule->shape == MANY_LINES);
 
 	if (!copy)
 		return err_set(ENOMEM, "no memory");
-	for (char *part = strtok_r(copy, ",", &save); part; part = strtok_r(NULL, ",", &save)) {
-		size_t n;
-
-		while (isspace((unsigned char)*part))
-			part++;
-		for (n = strlen(part); n && isspace((unsigned char)part[n - 1]); n--)
-			;
-		if (n)
-			buf_printf(&out, "%s%.*s", out.len ? "," : "", (int)n, part);
-	}
-	return give(buf_text(&out), normal);
+	if (!rc && rule->shape == FOLDER_NAME)
+		rc = check_folder_name(f, copy);
+	if (!rc && rule->shape == CHOICE)
+		rc = check_choice(f, rule->choices, copy);
+	buf_put(out, copy, strlen(copy));
+	return rc;
 }
 
-struct choice {
-	const char *field;
-	const char *words; /* a space around each */
-};
-
-static const struct choice choices[] = {
-	{ "kind", " volume projections labels image mosaic table report movie model tool other " },
-	{ "look", " private groups all " },
-};
-
-static int normal_text(const struct field *f, const char *text, char **normal)
+static int normal_list(const struct field *f, const char *text, struct buf *out)
 {
-	char word[NUMBER_MAX];
-	int rc = give(text, normal);
+	int rc = check_characters(f, text, false);
 
-	for (size_t i = 0; !rc && i < sizeof choices / sizeof *choices; i++) {
-		if (strcmp(choices[i].field, f->name) != 0)
-			continue;
-		for (char *c = *normal; *c; c++)
-			*c = (char)tolower((unsigned char)*c);
-		snprintf(word, sizeof word, " %.60s ", *normal);
-		if (strstr(choices[i].words, word))
-			continue;
-		rc = err_set(EINVAL, "%s: \"%.60s\": expected one of%s", f->name, text, choices[i].words);
-	}
-	if (rc) {
-		free(*normal);
-		*normal = NULL;
+	for (const char *end; !rc; text = end + 1) {
+		scope_free char *item = NULL;
+
+		end = strchrnul(text, ',');
+		item = trimmed(text, (size_t)(end - text));
+		if (!item)
+			return err_set(ENOMEM, "no memory");
+		if (*item)
+			buf_printf(out, "%s%s", out->len ? "," : "", item);
+		if (!*end)
+			break;
 	}
 	return rc;
 }
 
-/* Trimmed; control characters (but newline and tab in long texts) are not text. */
-static int clean(const struct field *f, const char *text, char **out)
+static int not_a_number(const struct field *f, const char *text)
 {
-	size_t n;
+	const char *units = field_units(f);
 
-	while (isspace((unsigned char)*text))
-		text++;
-	for (n = strlen(text); n && isspace((unsigned char)text[n - 1]); n--)
-		;
-	if (!n)
-		return err_set(EINVAL, "%s: is empty", f->name);
-	if (n > TEXT_MAX)
-		return err_set(EINVAL, "%s: is longer than 64 KiB", f->name);
-	*out = strndup(text, n);
-	if (!*out)
-		return err_set(ENOMEM, "no memory");
-	for (const char *c = *out; *c; c++)
-		if (((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
-			return err_set(EINVAL, "%s: holds a control character", f->name);
-	return utf8_valid(*out) ? 0 : err_set(EINVAL, "%s: is not UTF-8", f->name);
+	return err_set(EINVAL, "%s: \"%.*s\" is not %s%s%s%s", f->name, SHOWN_MAX, text,
+		       *units ? "a number in " : "a whole number, 0 or more", units,
+		       f->kind == FIELD_NUMBERS ? ", or three of them joined by commas: z,y,x" : "",
+		       strchr(text, ',') && f->kind == FIELD_NUMBER ? " (decimals are written with a point)" : "");
 }
+
+/* Fields without a unit count something; sizes are not zero; nothing here is negative. */
+static bool sensible(const struct field *f, double value)
+{
+	if (!*f->unit && (value < 0 || value > 0x1p53 || value != (double)(int64_t)value))
+		return false;
+	return f->kind == FIELD_NUMBERS ? value > 0 : value >= 0;
+}
+
+static void put_number(const struct field *f, double value, struct buf *out)
+{
+	buf_printf(out, *f->unit ? "%.10g" : "%.0f", value);
+}
+
+static int normal_number(const struct field *f, const char *text, struct buf *out)
+{
+	double value;
+
+	if (!field_number(f, text, &value) || !sensible(f, value))
+		return not_a_number(f, text);
+	put_number(f, value, out);
+	return 0;
+}
+
+/* "2", "2 um", "1,1,2 mm", "1 um, 1 um, 2 um": a unit that stands only behind the last number is that of all. */
+static int normal_numbers(const struct field *f, const char *text, struct buf *out)
+{
+	double value[3];
+	char unit[3][UNIT_ROOM];
+	const char *at = text;
+	size_t count = 0;
+
+	for (const char *end;; at = end + 1) {
+		scope_free char *item = NULL;
+
+		end = strchrnul(at, ',');
+		item = trimmed(at, (size_t)(end - at));
+		if (!item)
+			return err_set(ENOMEM, "no memory");
+		if (count == 3 || !number_split(item, &value[count], unit[count]))
+			return not_a_number(f, text);
+		count++;
+		if (!*end)
+			break;
+	}
+	if (count == 2)
+		return not_a_number(f, text);
+	for (size_t i = 0; i < 3; i++) {
+		size_t from = count == 1 ? 0 : i;
+		double v = value[from];
+		bool last_only = count == 3 && !*unit[0] && !*unit[1];
+
+		if (!number_convert(f, last_only ? unit[2] : unit[from], &v) || !sensible(f, v))
+			return not_a_number(f, text);
+		buf_printf(out, "%s", i ? "," : "");
+		put_number(f, v, out);
+	}
+	return 0;
+}
+
+/* The parts as they were written, in RFC 3339's punctuation. */
+static int normal_time(const struct field *f, const char *text, struct buf *out)
+{
+	struct field_span span;
+	size_t clock, digits;
+	int zone;
+
+	if (!field_time(text, &span) || strlen(text) < 10)
+		return err_set(EINVAL, "%s: \"%.*s\" is not a date (2026-11-23) or time (2026-11-23T10:30:00+01:00)",
+			       f->name, SHOWN_MAX, text);
+	buf_put(out, text, 10);
+	if (strlen(text) == 10)
+		return 0;
+	clock = strspn(text + 11, "0123456789:.");
+	if (clock == 5) {
+		buf_printf(out, "T%.2s:%.2s:00", text + 11, text + 14);
+	} else {
+		digits = clock - 8; /* the point and the fraction */
+		buf_printf(out, "T%.2s:%.2s:%.2s%.*s", text + 11, text + 14, text + 17, (int)digits, text + 19);
+	}
+	zone = abs(span.zone_minutes);
+	if (span.zoned && !zone)
+		buf_printf(out, "Z");
+	else if (span.zoned)
+		buf_printf(out, "%c%02d:%02d", span.zone_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
+	return 0;
+}
+
+static int (*const by_kind[])(const struct field *, const char *, struct buf *) = {
+	[FIELD_TEXT] = normal_text,	  [FIELD_LIST] = normal_list, [FIELD_NUMBER] = normal_number,
+	[FIELD_NUMBERS] = normal_numbers, [FIELD_TIME] = normal_time,
+};
 
 int field_normal(const struct field *f, const char *text, char **normal)
 {
-	scope_free char *trimmed = NULL;
-	int rc = clean(f, text, &trimmed);
+	scope_free char *plain = trimmed(text, strlen(text));
+	scope_buf struct buf out = { 0 };
+	int rc;
 
 	*normal = NULL;
+	if (!plain)
+		return err_set(ENOMEM, "no memory");
+	rc = *plain ? by_kind[f->kind](f, plain, &out) : 0;
 	if (rc)
 		return rc;
-	switch (f->kind) {
-	case FIELD_TEXT:
-		return normal_text(f, trimmed, normal);
-	case FIELD_LIST:
-		return normal_list(trimmed, normal);
-	case FIELD_NUMBER:
-		return normal_number(f, trimmed, normal);
-	case FIELD_NUMBERS:
-		return normal_numbers(f, trimmed, normal);
-	case FIELD_TIME:
-		return normal_time(f, trimmed, normal);
-	}
-	return err_set(EINVAL, "%s: cannot be set", f->name);
+	*normal = strdup(buf_text(&out));
+	return *normal && !buf_failed(&out) ? 0 : err_set(ENOMEM, "no memory");
 }

@@ -124,10 +124,12 @@ static void shapes(void)
 	struct geometry g = geometry_of(VOXEL_U8, 1, 1, 1, 1);
 
 	CHECK(levels_of(&g) == 0);
+	g.width = 2;
+	CHECK(levels_of(&g) == 1); /* 2x is one pixel */
 	g.width = 256;
-	CHECK(levels_of(&g) == 1);
-	g.width = 513;
-	CHECK(levels_of(&g) == 2);
+	CHECK(levels_of(&g) == LEVELS_MIN);
+	g.width = 1025;
+	CHECK(levels_of(&g) == 3);
 	g.width = 0x7fffffff;
 	CHECK(levels_of(&g) == LEVELS_MAX);
 	CHECK(level_shape(&g, LEVELS_MAX).width == 65536);

@@ -12,6 +12,7 @@ export BUILD SAN=${SAN:-}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:allocator_may_return_null=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1} TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 work=$(mktemp -d "${TMPDIR:-/tmp}/tomofs-run.XXXXXX") || exit 1
+chmod 755 "$work" # the tests with several users pass through it
 export TMPDIR=$work
 trap 'rm -rf "$work"' EXIT
 
