@@ -230,7 +230,7 @@ static int limit_by_files(struct fs *fs, uint64_t folder, struct stat *st)
 	return rc;
 }
 
-int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
+static int work_out(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
 		    struct stat *st)
 {
 	struct node_row row;
@@ -249,5 +249,82 @@ int access_of_image(struct fs *fs, const struct dataset_row *dataset, const stru
 		rc = limit_by_folders(fs, row.parent, dataset->ino, st);
 	if (!rc && show == SHOW_LOOK)
 		widen(fs, dataset, st);
+	return rc;
+}
+
+enum { MEMO_SLOTS = 256 };
+
+struct access_memo {
+	pthread_mutex_t lock;
+	struct {
+		uint64_t version; /* of the catalog; 0: empty */
+		uint32_t image, uid, gid, mode;
+		enum show show;
+		bool folder;
+	} slot[MEMO_SLOTS];
+};
+
+struct access_memo *access_memo_new(void)
+{
+	struct access_memo *m = calloc(1, sizeof *m);
+
+	if (m)
+		pthread_mutex_init(&m->lock, NULL);
+	return m;
+}
+
+void access_memo_free(struct access_memo *m)
+{
+	if (!m)
+		return;
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+static size_t memo_slot(uint32_t image, enum show show, bool folder)
+{
+	return (image * 4 + (size_t)show * 2 + folder) % MEMO_SLOTS;
+}
+
+static bool recall(struct access_memo *m, uint64_t version, uint32_t image, enum show show, struct stat *st)
+{
+	bool folder = S_ISDIR(st->st_mode);
+	size_t i = memo_slot(image, show, folder);
+
+	scope_lock(&m->lock);
+	if (m->slot[i].version != version || m->slot[i].image != image || m->slot[i].show != show || m->slot[i].folder != folder)
+		return false;
+	st->st_uid = m->slot[i].uid;
+	st->st_gid = m->slot[i].gid;
+	st->st_mode = (st->st_mode & S_IFMT) | m->slot[i].mode;
+	return true;
+}
+
+static void remember(struct access_memo *m, uint64_t version, uint32_t image, enum show show, const struct stat *st)
+{
+	bool folder = S_ISDIR(st->st_mode);
+	size_t i = memo_slot(image, show, folder);
+
+	scope_lock(&m->lock);
+	m->slot[i].version = version;
+	m->slot[i].image = image;
+	m->slot[i].show = show;
+	m->slot[i].folder = folder;
+	m->slot[i].uid = st->st_uid;
+	m->slot[i].gid = st->st_gid;
+	m->slot[i].mode = st->st_mode & 07777;
+}
+
+int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
+		    struct stat *st)
+{
+	uint64_t version = catalog_version(fs->catalog); /* before looking: what changes meanwhile makes it old */
+	int rc;
+
+	if (fs->access && recall(fs->access, version, image->id, show, st))
+		return 0;
+	rc = work_out(fs, dataset, image, show, st);
+	if (!rc && fs->access)
+		remember(fs->access, version, image->id, show, st);
 	return rc;
 }

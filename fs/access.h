@@ -30,6 +30,10 @@ int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum sho
 int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
 		    struct stat *st);
 
+/* Remembers what access_of_image() worked out, until anything in the catalog changes: a listing of a view asks for each slice. */
+struct access_memo *access_memo_new(void);
+void access_memo_free(struct access_memo *memo);
+
 /* Is uid (with primary group gid) a member of group? Asks /proc/PID. 1, 0, or -EACCES when it cannot be learned. */
 int access_in_group(const struct caller *who, uint32_t group);
 

@@ -128,7 +128,8 @@ static int read_folder(struct survey *s, uint64_t folder, char *path, unsigned d
 
 	if (rc)
 		return rc;
-	qsort(entries.list, entries.count, sizeof *entries.list, by_name);
+	if (entries.count)
+		qsort(entries.list, entries.count, sizeof *entries.list, by_name);
 	rc = read_entries(s, &entries, path, false, depth);
 	return rc ? rc : read_entries(s, &entries, path, true, depth);
 }

@@ -386,7 +386,8 @@ int content_splice(struct content_map *m, uint64_t off, uint64_t old_len, const 
 	rc = leaf_open_gap(l, i, count);
 	if (rc)
 		return rc;
-	memcpy(l->list + i, extents, count * sizeof *extents);
+	if (count)
+		memcpy(l->list + i, extents, count * sizeof *extents);
 	for (size_t k = 0; k < count; k++)
 		added += extents[k].len;
 	l->len += added;

@@ -19,12 +19,16 @@ static char *formatted(const char *fmt, ...)
 	return n < 0 ? NULL : text;
 }
 
-static char *time_text(time_t seconds, const char *fmt)
+static char *time_text(time_t seconds, bool whole)
 {
 	char text[64];
 	struct tm tm;
 
-	return gmtime_r(&seconds, &tm) && strftime(text, sizeof text, fmt, &tm) ? strdup(text) : NULL;
+	if (!gmtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		return NULL;
+	if (!whole)
+		text[strcspn(text, "T")] = 0;
+	return strdup(text);
 }
 
 static time_t seconds_of(int64_t ns)
@@ -44,7 +48,7 @@ char *facts_voxel(const struct geometry *geo)
 {
 	const double *um = geo->voxel_um;
 
-	if (!(um[0] > 0 && um[1] > 0 && um[2] > 0))
+	if (!(um[1] > 0 && um[2] > 0)) /* z alone is often not known: 0 */
 		return NULL;
 	return formatted("%.10g,%.10g,%.10g", um[0], um[1], um[2]);
 }
@@ -121,9 +125,9 @@ static char *derived(struct fs *fs, const struct dataset_row *row, const char *f
 	if (strcmp(field, "state") == 0)
 		return strdup(state_name(row->state));
 	if (strcmp(field, "arrived") == 0)
-		return time_text(seconds_of(row->arrived_ns), "%Y-%m-%dT%H:%M:%SZ");
+		return time_text(seconds_of(row->arrived_ns), true);
 	if (strcmp(field, "date") == 0)
-		return time_text((time_t)row->day * 86400, "%Y-%m-%d");
+		return time_text((time_t)row->day * 86400, false);
 	if (strcmp(field, "bytes") == 0)
 		return formatted("%llu", (unsigned long long)row->bytes);
 	if (strcmp(field, "shape") == 0 || strcmp(field, "dtype") == 0)

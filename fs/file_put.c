@@ -37,7 +37,8 @@ void file_hand_over(struct file *f)
 
 	while (i < f->dirty_count && !move_run(f, f->dirty[i]))
 		i++;
-	memmove(f->dirty, f->dirty + i, (f->dirty_count - i) * sizeof *f->dirty);
+	if (i)
+		memmove(f->dirty, f->dirty + i, (f->dirty_count - i) * sizeof *f->dirty);
 	f->dirty_count -= i;
 }
 

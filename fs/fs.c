@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 
+#include "fs/access.h"
 #include "fs/arrival.h"
 #include "fs/file.h"
 #include "fs/node_search.h"
@@ -42,7 +43,8 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 	fs->levels = levels_new(fs->cache_bytes / 4);
 	fs->volumes = volumes_new(fs);
 	fs->searches = searches_new();
-	if (!fs->levels || !fs->volumes || !fs->searches)
+	fs->access = access_memo_new();
+	if (!fs->levels || !fs->volumes || !fs->searches || !fs->access)
 		return err_set(ENOMEM, "no memory to open the store");
 	rc = arrival_new(&fs->arrival, fs);
 	if (!rc)
@@ -88,6 +90,7 @@ int fs_close(struct fs *fs)
 	journal_close(fs->journal);
 	store_close(fs->store);
 	searches_free(fs->searches);
+	access_memo_free(fs->access);
 	free(fs);
 	return rc;
 }

@@ -14,6 +14,7 @@
 struct files;    /* open files: file.h */
 struct arrival;  /* what happens to a file once it is closed: arrival.h */
 struct levels;   /* computed bands of pixels: view/levels.h */
+struct access_memo; /* permissions worked out lately: access.h */
 struct volumes;  /* images of datasets, open for reading pixels: volumes.h */
 struct searches; /* queries the kernel knows: node_search.h */
 
@@ -31,6 +32,7 @@ struct fs {
 	struct arrival *arrival;
 	struct levels *levels;
 	struct volumes *volumes;
+	struct access_memo *access;
 	struct searches *searches;
 	size_t cache_bytes;
 	unsigned settle_seconds;

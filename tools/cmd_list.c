@@ -88,9 +88,10 @@ static int show_folder(const struct invocation *in, const char *mount, const cha
 		names[count++] = strdup(e->d_name);
 	}
 	closedir(d);
-	qsort(names, count, sizeof *names, by_name);
+	if (count)
+		qsort(names, count, sizeof *names, by_name);
 	for (size_t i = 0; i < count; i++) {
-		if (show(in, mount, names[i], all))
+		if (names[i] && show(in, mount, names[i], all))
 			status = EXIT_NO;
 		free(names[i]);
 	}
@@ -128,7 +129,7 @@ int cmd_ls(const struct invocation *in)
 /* Prints search/QUERY/ERROR.txt when there is one. */
 static bool print_bad_query(const char *folder)
 {
-	char path[PATH_MAX + 16], line[1024];
+	char path[2 * PATH_MAX + 16], line[1024];
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/ERROR.txt", folder);
