@@ -1,4 +1,4 @@
-/* node_info: info/NAME: facts.json (editable), error.txt (when something is wrong), sha256 (for sha256sum -c). */
+/* node_info: info/NAME/ of every dataset: facts.json, sha256, and error.txt when something is wrong. */
 #include <errno.h>
 #include <string.h>
 
@@ -9,12 +9,6 @@
 #include "store/err.h"
 #include "store/log.h"
 
-static void catch_up(struct fs *fs, uint32_t dataset)
-{
-	if (arrival_catch_up(fs->arrival, dataset))
-		log_error("%s", err_text());
-}
-
 /* ---- info/ ---- */
 
 static int infos_attr(struct fs *fs, const struct node *node, struct stat *st)
@@ -24,7 +18,8 @@ static int infos_attr(struct fs *fs, const struct node *node, struct stat *st)
 	return 0;
 }
 
-static int infos_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, struct node *out)
+static int infos_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
+			struct node *out)
 {
 	struct dataset_row row;
 	int rc = dataset_named(fs, who, name, SCOPE_ALL, &row);
@@ -35,28 +30,28 @@ static int infos_lookup(struct fs *fs, const struct caller *who, const struct no
 	return rc;
 }
 
-struct listing_to {
+struct emitting {
 	node_emit emit;
 	void *ctx;
 };
 
 static int emit_info(void *ctx, const struct dataset_row *row)
 {
-	struct listing_to *l = ctx;
+	struct emitting *e = ctx;
 
-	return node_emit_one(l->emit, l->ctx, &node_ops_info, thing_number(THING_INFO, row->number), row->name);
+	return node_emit_one(e->emit, e->ctx, &node_ops_info, thing_number(THING_INFO, row->number), row->name);
 }
 
 static int infos_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx)
 {
-	struct listing_to l = { .emit = emit, .ctx = ctx };
+	struct emitting e = { .emit = emit, .ctx = ctx };
 	scope_free uint32_t *list = NULL;
 	size_t count = 0;
 	int rc = catalog_datasets(fs->catalog, &list, &count);
 
 	(void)folder;
 	if (!rc)
-		rc = dataset_each(fs, who, list, count, SCOPE_ALL, emit_info, &l);
+		rc = dataset_each(fs, who, list, count, SCOPE_ALL, emit_info, &e);
 	return rc < 0 ? rc : 0;
 }
 
@@ -70,27 +65,58 @@ const struct node_ops node_ops_infos = {
 
 /* ---- the texts ---- */
 
-static int put_broken(void *ctx, const char *path, const char *error)
+static int row_of(struct fs *fs, const struct node *node, struct dataset_row *row)
 {
-	struct buf *out = ctx;
+	int rc = catalog_dataset(fs->catalog, number_dataset(node->number), row);
 
-	buf_printf(out, "%s: %s\n", path, error);
-	return out->len > 1 << 20; /* enough to see what is wrong */
+	return !rc && row->removed ? err_set(ENOENT, "%s: the dataset was removed", row->name) : rc;
 }
 
-static int make_error(struct fs *fs, const struct dataset_row *row, struct buf *out)
+/* What just came in is looked at first. What could not be is no reason to show nothing. */
+static void catch_up(struct fs *fs, uint32_t dataset)
+{
+	if (arrival_catch_up(fs->arrival, dataset))
+		log_error("%s", err_text());
+}
+
+static int put_broken(void *ctx, const char *path, const char *error)
+{
+	buf_printf(ctx, "%s: %s\n", path, error);
+	return 0;
+}
+
+/* Nothing is put when nothing is wrong. */
+static int error_text(struct fs *fs, const struct dataset_row *row, struct buf *out)
 {
 	scope_images struct images images = { 0 };
-	int rc;
+	struct node_row top;
+	int rc = catalog_node(fs->catalog, row->ino, &top);
 
+	if (!rc)
+		rc = catalog_images(fs->catalog, row->number, &images);
+	if (rc && rc != -ENOENT)
+		return rc;
 	if (row->state == STATE_INCOMPLETE)
-		buf_printf(out, "incomplete: %s\n", row->note);
-	rc = catalog_images(fs->catalog, row->number, &images);
-	for (size_t i = 0; !rc && i < images.count; i++)
-		if (*images.list[i].error)
-			buf_printf(out, "%s\n", images.list[i].error);
-	rc = facts_broken(fs, row, put_broken, out);
-	return rc < 0 ? rc : 0;
+		buf_printf(out, "incomplete%s%s\n", *row->note ? ": " : "", row->note);
+	for (size_t i = 0; i < images.count; i++)
+		if (images.list[i].error && *images.list[i].error)
+			buf_printf(out, "%s: %s\n", facts_part(&images.list[i], &top), images.list[i].error);
+	return facts_broken(fs, row, put_broken, out);
+}
+
+/* A line as sha256sum writes it: it begins with a backslash when the name holds a backslash or line end, which are escaped. */
+static void put_sum(struct buf *out, const uint8_t sha[32], const char *path)
+{
+	buf_printf(out, "%s", strpbrk(path, "\\\n\r") ? "\\" : "");
+	for (size_t i = 0; i < 32; i++)
+		buf_printf(out, "%02x", sha[i]);
+	buf_printf(out, "  ");
+	for (; *path; path++) {
+		const char *two = *path == '\\' ? "\\\\" : *path == '\n' ? "\\n" : *path == '\r' ? "\\r" : NULL;
+
+		buf_put(out, two ? two : path, two ? 2 : 1);
+	}
+	buf_printf(out, "\n");
 }
 
 struct sums {
@@ -98,59 +124,50 @@ struct sums {
 	struct buf *out;
 };
 
-/* As sha256sum writes it: a name with a newline or backslash is escaped, and the line begins with a backslash. */
-static int put_sum(void *ctx, const char *path, uint64_t ino)
+static int add_sum(void *ctx, const char *path, uint64_t ino)
 {
 	struct sums *s = ctx;
 	struct content content;
+	int rc = catalog_content(s->fs->catalog, ino, &content);
 
-	if (catalog_content(s->fs->catalog, ino, &content) || !content.sha256_known)
-		return 0;
-	if (strpbrk(path, "\\\n\r"))
-		buf_u8(s->out, '\\');
-	for (size_t i = 0; i < sizeof content.sha256; i++)
-		buf_printf(s->out, "%02x", content.sha256[i]);
-	buf_printf(s->out, "  ");
-	for (; *path; path++) {
-		if (*path == '\\' || *path == '\n' || *path == '\r')
-			buf_printf(s->out, "\\%c", *path == '\n' ? 'n' : *path == '\r' ? 'r' : '\\');
-		else
-			buf_u8(s->out, (uint8_t)*path);
-	}
-	buf_u8(s->out, '\n');
-	return 0;
+	if (!rc && content.sha256_known)
+		put_sum(s->out, content.sha256, path);
+	return rc == -ENOENT ? 0 : rc; /* removed, or never written */
 }
 
-static int make_sums(struct fs *fs, const struct dataset_row *row, struct buf *out)
+static int sha256_text(struct fs *fs, const struct dataset_row *row, struct buf *out)
 {
 	struct sums s = { .fs = fs, .out = out };
-	int rc = facts_files(fs, row, true, put_sum, &s);
 
-	return rc < 0 ? rc : 0;
+	return facts_files(fs, row, true, add_sum, &s);
 }
 
-static int make_text(struct fs *fs, const struct node *node, struct buf *out)
+static int thing_text(struct fs *fs, const struct node *node, struct buf *out)
 {
+	uint32_t thing = number_upper(node->number), number = number_dataset(node->number);
 	struct dataset_row row;
-	int rc = catalog_dataset(fs->catalog, number_dataset(node->number), &row);
+	int rc;
 
+	if (thing != THING_SHA256)
+		catch_up(fs, number);
+	rc = row_of(fs, node, &row);
 	if (rc)
 		return rc;
-	switch ((enum dataset_thing)number_upper(node->number)) {
-	case THING_FACTS:
-		catch_up(fs, row.number);
-		rc = catalog_dataset(fs->catalog, row.number, &row);
-		return rc ? rc : facts_json(fs, &row, out);
-	case THING_ERROR:
-		return make_error(fs, &row, out);
-	case THING_SHA256:
-		return make_sums(fs, &row, out);
-	default:
-		return err_set(ENOENT, "there is no such text");
-	}
+	if (thing == THING_FACTS)
+		rc = facts_json(fs, &row, out);
+	else
+		rc = thing == THING_ERROR ? error_text(fs, &row, out) : sha256_text(fs, &row, out);
+	return !rc && buf_failed(out) ? err_set(ENOMEM, "%s: no memory for a text", row.name) : rc;
 }
 
-/* Who may write the dataset's top may write its facts. */
+static void set_times(const struct dataset_row *row, struct stat *st)
+{
+	st->st_mtim.tv_sec = row->arrived_ns / 1000000000;
+	st->st_mtim.tv_nsec = row->arrived_ns % 1000000000;
+	st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+/* Who may write the top may write facts.json. */
 static int add_write_bits(struct fs *fs, const struct dataset_row *row, struct stat *st)
 {
 	struct node_row top;
@@ -161,125 +178,137 @@ static int add_write_bits(struct fs *fs, const struct dataset_row *row, struct s
 	return rc;
 }
 
-static int text_attr(struct fs *fs, const struct node *node, struct stat *st)
+static int thing_attr(struct fs *fs, const struct node *node, struct stat *st)
 {
+	uint32_t thing = number_upper(node->number);
 	scope_buf struct buf text = { 0 };
 	struct dataset_row row;
-	enum dataset_thing thing = (enum dataset_thing)number_upper(node->number);
-	int rc = make_text(fs, node, &text);
+	int rc = thing_text(fs, node, &text);
 
 	if (!rc)
-		rc = catalog_dataset(fs->catalog, number_dataset(node->number), &row);
-	st->st_mode = S_IFREG;
-	if (!rc)
-		rc = access_of_dataset(fs, &row, thing == THING_SHA256 ? SHOW_FULL : SHOW_LOOK, st);
-	if (!rc && thing == THING_FACTS)
-		rc = add_write_bits(fs, &row, st);
+		rc = row_of(fs, node, &row);
 	if (rc)
 		return rc;
+	st->st_mode = S_IFREG;
 	st->st_size = (off_t)text.len;
-	st->st_mtim.tv_sec = st->st_ctim.tv_sec = st->st_atim.tv_sec = row.arrived_ns / 1000000000;
-	return 0;
+	set_times(&row, st);
+	rc = access_of_dataset(fs, &row, thing == THING_SHA256 ? SHOW_FULL : SHOW_LOOK, st);
+	return !rc && thing == THING_FACTS ? add_write_bits(fs, &row, st) : rc;
 }
 
 static int facts_write(struct fs *fs, const struct caller *who, const struct node *node, const struct buf *text)
 {
 	struct dataset_row row;
-	int rc = catalog_dataset(fs->catalog, number_dataset(node->number), &row);
+	int rc = row_of(fs, node, &row);
 
 	if (!rc)
-		rc = may(fs, &row, who, VERB_WRITE);
-	return rc ? rc : facts_edit(fs, who, &row, text->data, text->len);
+		rc = facts_edit(fs, who, &row, text->data, text->len);
+	if (!rc && fs->forget_node)
+		fs->forget_node(fs, node->number);
+	return rc;
 }
 
 const struct node_ops node_ops_facts = {
 	.kind = "facts.json",
 	.type = S_IFREG,
-	.attr = text_attr,
-	.text = make_text,
+	.attr = thing_attr,
+	.text = thing_text,
 	.text_write = facts_write,
 };
 
 const struct node_ops node_ops_info_text = {
-	.kind = "a text about a dataset",
+	.kind = "a text of a dataset",
 	.type = S_IFREG,
-	.attr = text_attr,
-	.text = make_text,
+	.attr = thing_attr,
+	.text = thing_text,
 };
 
 /* ---- info/NAME ---- */
 
-struct text_row {
+static const struct thing {
 	const char *name;
 	enum dataset_thing thing;
 	const struct node_ops *ops;
-};
-
-static const struct text_row text_rows[] = {
-	{ "facts.json", THING_FACTS, &node_ops_facts },
+} things[] = {
 	{ "error.txt", THING_ERROR, &node_ops_info_text },
+	{ "facts.json", THING_FACTS, &node_ops_facts },
 	{ "sha256", THING_SHA256, &node_ops_info_text },
-	{ NULL, 0, NULL },
 };
-
-/* error.txt is there only when something is wrong. */
-static bool is_there(struct fs *fs, const struct text_row *r, uint32_t dataset)
-{
-	scope_buf struct buf text = { 0 };
-	struct dataset_row row;
-
-	if (r->thing != THING_ERROR)
-		return true;
-	return !catalog_dataset(fs->catalog, dataset, &row) && !make_error(fs, &row, &text) && text.len;
-}
+enum { THINGS = sizeof things / sizeof *things };
 
 static int info_attr(struct fs *fs, const struct node *node, struct stat *st)
 {
 	struct dataset_row row;
-	int rc = catalog_dataset(fs->catalog, number_dataset(node->number), &row);
+	int rc = row_of(fs, node, &row);
 
-	st->st_mode = S_IFDIR;
-	if (!rc)
-		rc = access_of_dataset(fs, &row, SHOW_LOOK, st);
 	if (rc)
 		return rc;
-	st->st_nlink = 2;
-	st->st_mtim.tv_sec = st->st_ctim.tv_sec = st->st_atim.tv_sec = row.arrived_ns / 1000000000;
-	return 0;
+	st->st_mode = S_IFDIR;
+	set_times(&row, st);
+	return access_of_dataset(fs, &row, SHOW_LOOK, st);
 }
 
-static int info_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, struct node *out)
+/* error.txt is there only when something is wrong. 0: it is there, -ENOENT: it is not. */
+static int is_there(struct fs *fs, const struct dataset_row *row, const struct thing *thing)
 {
-	uint32_t dataset = number_dataset(folder->number);
+	scope_buf struct buf text = { 0 };
+	int rc = thing->thing == THING_ERROR ? error_text(fs, row, &text) : 0;
 
-	(void)who;
-	for (const struct text_row *r = text_rows; r->name; r++) {
-		if (strcmp(r->name, name) != 0)
+	if (!rc && thing->thing == THING_ERROR && !text.len && !buf_failed(&text))
+		return err_set(ENOENT, "nothing is wrong with %s", row->name);
+	return rc;
+}
+
+/* The dataset, brought up to date. */
+static int info_of(struct fs *fs, const struct caller *who, const struct node *folder, struct dataset_row *row)
+{
+	uint32_t number = number_dataset(folder->number);
+	int rc = dataset_for(fs, who, number, SCOPE_ALL, row);
+
+	if (rc)
+		return rc;
+	catch_up(fs, number);
+	return catalog_dataset(fs->catalog, number, row);
+}
+
+static int info_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
+		       struct node *out)
+{
+	struct dataset_row row;
+
+	for (size_t i = 0; i < THINGS; i++) {
+		int rc;
+
+		if (strcmp(things[i].name, name) != 0)
 			continue;
-		catch_up(fs, dataset);
-		if (!is_there(fs, r, dataset))
-			break;
-		*out = (struct node){ .number = thing_number(r->thing, dataset), .ops = r->ops };
-		return 0;
+		rc = info_of(fs, who, folder, &row);
+		if (!rc)
+			rc = is_there(fs, &row, &things[i]);
+		if (!rc)
+			*out = (struct node){ .number = thing_number(things[i].thing, row.number), .ops = things[i].ops };
+		return rc;
 	}
 	return err_set(ENOENT, "%s: not found", name);
 }
 
 static int info_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx)
 {
-	uint32_t dataset = number_dataset(folder->number);
-	int rc = 0;
+	struct dataset_row row;
+	int rc = info_of(fs, who, folder, &row);
 
-	(void)who;
-	catch_up(fs, dataset);
-	for (const struct text_row *r = text_rows; r->name && !rc; r++)
-		if (is_there(fs, r, dataset))
-			rc = node_emit_one(emit, ctx, r->ops, thing_number(r->thing, dataset), r->name);
+	for (size_t i = 0; !rc && i < THINGS; i++) {
+		rc = is_there(fs, &row, &things[i]);
+		if (!rc)
+			rc = node_emit_one(emit, ctx, things[i].ops, thing_number(things[i].thing, row.number),
+					   things[i].name);
+		else if (rc == -ENOENT)
+			rc = 0;
+	}
 	return rc < 0 ? rc : 0;
 }
 
 const struct node_ops node_ops_info = {
-	.kind = "info of a dataset",
+	.kind = "a folder of info",
 	.type = S_IFDIR,
 	.attr = info_attr,
 	.lookup = info_lookup,
