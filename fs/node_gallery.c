@@ -102,8 +102,10 @@ static int emit_picture(void *ctx, const struct dataset_row *row)
 	const struct record_image *image;
 	char name[NAME_BYTES_MAX + 1];
 	struct emitting *e = ctx;
-	int rc = main_image(e->fs, row->number, &images, &image);
+	int rc;
 
+	viewed_catch_up(e->fs, row->number);
+	rc = main_image(e->fs, row->number, &images, &image);
 	if (rc)
 		return rc == -ENOENT ? 0 : rc;
 	picture_name(row, name);
@@ -149,7 +151,7 @@ static int picture_attr(struct fs *fs, const struct node *node, struct stat *st)
 	if (rc)
 		return rc;
 	st->st_size = (off_t)picture_size(&image->geo);
-	return volumes_access(fs->volumes, &row, image, SHOW_LOOK, false, st);
+	return access_of_image(fs, &row, image, SHOW_LOOK, st);
 }
 
 static int64_t picture_read(struct fs *fs, const struct node *node, uint64_t off, void *to, size_t len)

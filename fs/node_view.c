@@ -166,7 +166,9 @@ static int view_attr(struct fs *fs, const struct node *node, struct stat *st)
 	v = viewed_volume(&viewed.image, "");
 	if (S_ISREG(st->st_mode))
 		st->st_size = (off_t)w.view->size(&v, w.level, w.item);
-	return volumes_access(fs->volumes, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), !w.top, st);
+	if (w.top)
+		return access_of_image(fs, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), st);
+	return volumes_item_access(fs->volumes, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), st);
 }
 
 static int folder_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,

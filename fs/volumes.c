@@ -12,7 +12,7 @@
 #include "store/cache.h"
 #include "store/err.h"
 
-enum { KEPT_MAX = 32, PICTURES_BYTES = 32 << 20, ACCESS_SLOTS = 256, ITEM_SLACK_MS = 1000 };
+enum { KEPT_MAX = 32, PICTURES_BYTES = 32 << 20, ACCESS_SLOTS = 256, ACCESS_AGE_MS = 1000 };
 enum { CONTENT_BITS = 38 };
 
 struct made { /* a volume, its files, and what it was made from */
@@ -27,10 +27,10 @@ struct made { /* a volume, its files, and what it was made from */
 	atomic_bool changed; /* a file was written since */
 };
 
-struct access_slot {
-	uint64_t key, version;
+struct access_slot { /* image 0: empty */
 	int64_t at_ms;
-	uint32_t mode, uid, gid;
+	uint32_t image, mode, uid, gid;
+	enum show show;
 };
 
 struct volumes {
@@ -344,18 +344,17 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int volumes_access(struct volumes *volumes, const struct dataset_row *dataset, const struct record_image *image,
-		   enum show show, bool item, struct stat *st)
+int volumes_item_access(struct volumes *volumes, const struct dataset_row *dataset, const struct record_image *image,
+			enum show show, struct stat *st)
 {
-	uint64_t key = (uint64_t)image->id << 2 | (show == SHOW_LOOK) << 1 | S_ISDIR(st->st_mode);
-	struct access_slot *slot = &volumes->access[key % ACCESS_SLOTS], found;
-	struct access_slot now = { .key = key, .version = catalog_version(volumes->fs->catalog), .at_ms = now_ms() };
+	struct access_slot now = { .image = image->id, .show = show, .at_ms = now_ms() }, found;
+	struct access_slot *slot = &volumes->access[(image->id * 2 + show) % ACCESS_SLOTS];
 	int rc;
 
 	pthread_mutex_lock(&volumes->lock);
 	found = *slot;
 	pthread_mutex_unlock(&volumes->lock);
-	if (found.key == key && (found.version == now.version || (item && now.at_ms - found.at_ms < ITEM_SLACK_MS))) {
+	if (found.image == image->id && found.show == show && now.at_ms - found.at_ms < ACCESS_AGE_MS) {
 		st->st_mode = (st->st_mode & S_IFMT) | found.mode;
 		st->st_uid = found.uid;
 		st->st_gid = found.gid;

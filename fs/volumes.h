@@ -39,11 +39,10 @@ void volumes_drop(struct volumes *volumes, struct volume_ref *ref);
 int64_t volumes_picture(struct volumes *volumes, const struct volume_ref *ref, uint64_t off, void *to, size_t len);
 
 /*
- * access_of_image(), remembered: that one looks at every file of a stack, and a folder of slices asks it for each slice. The
- * answer is kept until something changes in the catalog; for an item (a file in the folder of a view, whose own permission is
- * always exact) at least for a second.
+ * access_of_image() for the files in the folder of a view, up to a second old: it looks at every file of a stack, is asked for
+ * each slice, and while data arrives nothing in the catalog stays the same for long. What the folder itself says is exact.
  */
-int volumes_access(struct volumes *volumes, const struct dataset_row *dataset, const struct record_image *image,
-		   enum show show, bool item, struct stat *st);
+int volumes_item_access(struct volumes *volumes, const struct dataset_row *dataset, const struct record_image *image,
+			enum show show, struct stat *st);
 
 #endif

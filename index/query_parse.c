@@ -252,7 +252,7 @@ static bool is_name(const char *text, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", text[i]) && !(text[i] & 0x80))
 			return false;
-	return len > 0;
+	return len > 0 && !(text[0] >= '0' && text[0] <= '9');
 }
 
 static const struct field *known_field(struct parser *p, const char *name)
