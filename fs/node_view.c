@@ -166,9 +166,12 @@ static int view_attr(struct fs *fs, const struct node *node, struct stat *st)
 	v = viewed_volume(&viewed.image, "");
 	if (S_ISREG(st->st_mode))
 		st->st_size = (off_t)w.view->size(&v, w.level, w.item);
+	/* What single files of the image forbid is said by the folder, through which every way to its slices leads: it
+	 * takes a look at each file of a stack, which is too much to do for each slice while arriving data changes the
+	 * catalog. */
 	if (w.top)
 		return access_of_image(fs, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), st);
-	return volumes_item_access(fs->volumes, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), st);
+	return access_of_dataset(fs, &viewed.dataset, show_of(&v.geo, w.level), st);
 }
 
 static int folder_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,

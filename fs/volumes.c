@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <xxhash.h>
 
 #include "fs/view/picture.h"
@@ -12,7 +11,7 @@
 #include "store/cache.h"
 #include "store/err.h"
 
-enum { KEPT_MAX = 32, PICTURES_BYTES = 32 << 20, ACCESS_SLOTS = 256, ACCESS_AGE_MS = 1000 };
+enum { KEPT_MAX = 32, PICTURES_BYTES = 32 << 20 };
 enum { CONTENT_BITS = 38 };
 
 struct made { /* a volume, its files, and what it was made from */
@@ -27,19 +26,12 @@ struct made { /* a volume, its files, and what it was made from */
 	atomic_bool changed; /* a file was written since */
 };
 
-struct access_slot { /* image 0: empty */
-	int64_t at_ms;
-	uint32_t image, mode, uid, gid;
-	enum show show;
-};
-
 struct volumes {
 	struct fs *fs;
 	struct pool_of_images *open;
 	struct cache *pictures;
 	pthread_mutex_t lock;
 	struct made *kept;
-	struct access_slot access[ACCESS_SLOTS];
 };
 
 struct volumes *volumes_new(struct fs *fs)
@@ -332,42 +324,4 @@ int64_t volumes_picture(struct volumes *volumes, const struct volume_ref *ref, u
 	memcpy(to, png->bytes + off, len);
 	cache_drop(volumes->pictures, png);
 	return (int64_t)len;
-}
-
-/* ---- access ---- */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-int volumes_item_access(struct volumes *volumes, const struct dataset_row *dataset, const struct record_image *image,
-			enum show show, struct stat *st)
-{
-	struct access_slot now = { .image = image->id, .show = show, .at_ms = now_ms() }, found;
-	struct access_slot *slot = &volumes->access[(image->id * 2 + show) % ACCESS_SLOTS];
-	int rc;
-
-	pthread_mutex_lock(&volumes->lock);
-	found = *slot;
-	pthread_mutex_unlock(&volumes->lock);
-	if (found.image == image->id && found.show == show && now.at_ms - found.at_ms < ACCESS_AGE_MS) {
-		st->st_mode = (st->st_mode & S_IFMT) | found.mode;
-		st->st_uid = found.uid;
-		st->st_gid = found.gid;
-		return 0;
-	}
-	rc = access_of_image(volumes->fs, dataset, image, show, st);
-	if (rc)
-		return rc;
-	now.mode = st->st_mode & ~(uint32_t)S_IFMT;
-	now.uid = st->st_uid;
-	now.gid = st->st_gid;
-	pthread_mutex_lock(&volumes->lock);
-	*slot = now;
-	pthread_mutex_unlock(&volumes->lock);
-	return 0;
 }

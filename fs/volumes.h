@@ -12,7 +12,6 @@
 #ifndef TOMOFS_VOLUMES_H
 #define TOMOFS_VOLUMES_H
 
-#include "fs/access.h"
 #include "fs/fs.h"
 #include "fs/view/volume.h"
 
@@ -37,12 +36,5 @@ void volumes_drop(struct volumes *volumes, struct volume_ref *ref);
 /* Up to len bytes at off of the volume's picture (view/picture.h); the last ones made are kept. Returns the number (short
  * only at the end) or -errno. */
 int64_t volumes_picture(struct volumes *volumes, const struct volume_ref *ref, uint64_t off, void *to, size_t len);
-
-/*
- * access_of_image() for the files in the folder of a view, up to a second old: it looks at every file of a stack, is asked for
- * each slice, and while data arrives nothing in the catalog stays the same for long. What the folder itself says is exact.
- */
-int volumes_item_access(struct volumes *volumes, const struct dataset_row *dataset, const struct record_image *image,
-			enum show show, struct stat *st);
 
 #endif

@@ -54,8 +54,8 @@ const struct field fields[] = {
 	{ "date", FIELD_TIME, FIELD_DERIVED, "", ALSO("day"), "day of the measurement, else of arrival" },
 	{ "shape", FIELD_NUMBERS, FIELD_DERIVED, "", ALSO("dimensions"), "slices,rows,columns of the main image" },
 	{ "dtype", FIELD_TEXT, FIELD_DERIVED, "", ALSO("type"), "sample type of the main image, e.g. uint16" },
-	{ "bytes", FIELD_NUMBER, FIELD_DERIVED, "", ALSO("size"), "size of its files" },
-	{ "stored_bytes", FIELD_NUMBER, FIELD_DERIVED, "", NO_ALIAS, "what they take in the store" },
+	{ "bytes", FIELD_NUMBER, FIELD_DERIVED, "B", ALSO("size"), "size of its files" },
+	{ "stored_bytes", FIELD_NUMBER, FIELD_DERIVED, "B", NO_ALIAS, "what they take in the store" },
 };
 const size_t field_count = sizeof fields / sizeof *fields;
 

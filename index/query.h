@@ -3,11 +3,13 @@
  *
  *     word            must occur in some text of the dataset (names, tags, comment, facts), case-insensitive (UTF-8, simple
  *                     folding); "two words" or 'two words' as one
- *     field:text      the field's value contains text;   field=value   equals (text: whole, case-insensitive)
- *     < <= > >=       numbers with units, times;          tag:porosity  date:2026-11 date>2026-10-01
- *     a b             both;  a or b;  -a or not a;  ( )   brackets
- * and the spellings that Windows allows in a folder name: field=text means contains for text fields when no exact value fits?
- * No: field=text is contains-or-equals for texts; voxel=..2um, kV=80.., kV=80..120, lt le gt ge (kV lt 80), not, single quotes.
+ *     field:text      the field's value contains text, case-insensitive; of a tag: is text, whole
+ *     field=value     the same for texts; numbers (with units) and times: equals, and a time stands for all that begins with
+ *                     it: date=2026-11 is that month
+ *     < <= > >=       numbers with units, times: voxel<2um date>2026-10-01 (of z,y,x the last one counts: x)
+ *     a b             both;  a or b;  -a or not a;  ( )   brackets, 64 deep at most
+ * and the spellings that Windows allows in a folder name: voxel=..2um, kV=80.., kV=80..120 (borders belong to it), lt le gt ge
+ * (kV lt 80), not, single quotes. A field that a dataset does not have matches no comparison.
  * An unknown field, a missing bracket, a number without sense: -EINVAL, err_text() says what and where, and *at is the byte.
  *
  * A parsed query is immutable: any number of threads may match with it.

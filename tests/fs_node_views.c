@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <tiffio.h>
@@ -253,6 +254,40 @@ static void names_and_pixels(struct fs *fs)
 	CHECK(files == 2);
 }
 
+static void *read_views(void *arg)
+{
+	static const char *const paths[] = { "views/scan/scan.tif", "views/scan/scan_2x.tif", "views/scan/2x/z0001.tif",
+					     "views/scan/parts/sub/sub.tif", "gallery/scan.png" };
+	struct fs *fs = arg;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < 50; i++) {
+		scope_buf struct buf bytes = { 0 };
+		struct node node = find(fs, paths[i % 5]);
+
+		read_all(fs, &node, &bytes);
+		for (size_t k = 0; k < bytes.len; k++)
+			sum = sum * 31 + bytes.data[k];
+	}
+	return (void *)(uintptr_t)sum;
+}
+
+/* Threads that read the same images at once get what one gets alone. */
+static void threads(struct fs *fs)
+{
+	void *alone = read_views(fs), *sum;
+	pthread_t thread[4];
+
+	levels_free(fs->levels); /* begin without computed bands */
+	fs->levels = levels_new(4 << 20);
+	for (size_t i = 0; i < 4; i++)
+		pthread_create(&thread[i], NULL, read_views, fs);
+	for (size_t i = 0; i < 4; i++) {
+		pthread_join(thread[i], &sum);
+		CHECK(sum == alone);
+	}
+}
+
 /* What was opened before a slice was written again says so; the folder shows the new pixels under a new number. */
 static void written_again(struct fs *fs)
 {
@@ -337,6 +372,7 @@ int main(void)
 	if (fs) {
 		fill(fs);
 		names_and_pixels(fs);
+		threads(fs);
 		written_again(fs);
 		CHECK_RC(fs_close(fs));
 	}

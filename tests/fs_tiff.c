@@ -835,7 +835,7 @@ int main(void)
 {
 	const char *data = getenv("TOMOFS_DATA");
 
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	struct rlimit limit = { 1536u << 20, 1536u << 20 };
 
 	setrlimit(RLIMIT_AS, &limit);

@@ -126,6 +126,8 @@ static void check_numbers(void)
 	CHECK(field_number(field_find("voxel"), "1,2,3", &v) && v == 3);
 	CHECK(field_number(field_find("voxel"), "2um", &v) && v == 2);
 	CHECK(field_number(field_find("bytes"), "17592186044416", &v) && v == 17592186044416.0);
+	CHECK(field_number(field_find("size"), "1.2 GB", &v) && v == 1.2e9);
+	CHECK(field_number(field_find("bytes"), "2 KiB", &v) && v == 2048);
 	CHECK(!field_number(field_find("kV"), "80 90", &v));
 	CHECK(!field_number(field_find("kV"), "", &v));
 }
