@@ -4,6 +4,7 @@
 
 #include "fs/arrival_internal.h"
 #include "fs/natural.h"
+#include "fs/node_dataset.h"
 #include "store/err.h"
 
 /* Parts that hold the result, and parts that only led to it or came out of it; looked for in the lower-cased path of a part. */
@@ -258,7 +259,11 @@ static int record_images(struct survey *s)
 	r.images.dataset = s->dataset.number;
 	r.images.list = list;
 	r.images.count = s->image_count;
-	return catalog_apply(s->fs->catalog, &self, &r);
+	rc = catalog_apply(s->fs->catalog, &self, &r);
+	/* The picture keeps its number when the main image is another one: the kernel's pages of it are old. */
+	if (!rc && s->fs->forget_node)
+		s->fs->forget_node(s->fs, thing_number(THING_PICTURE, s->dataset.number));
+	return rc;
 }
 
 static uint64_t mix(uint64_t a, double b)

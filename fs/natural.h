@@ -1,6 +1,6 @@
 /*
- * natural: the order of file names in which runs of digits count as numbers: slice_2 stands before slice_10. This order is the
- * order of slices in a stack, so whoever makes a stack of files sorts with it.
+ * natural: the order of file names in which runs of digits count as numbers: slice_2 stands before slice_10. This order
+ * is the order of slices in a stack, so whoever makes a stack of files sorts with it.
  */
 #ifndef TOMOFS_NATURAL_H
 #define TOMOFS_NATURAL_H

@@ -289,7 +289,8 @@ static int term_symlink(struct fs *fs, const struct caller *who, const struct no
 	return 0;
 }
 
-/* mkdir or create here makes it in datasets/ and gives it the term; the kernel is given the real one. */
+/* mkdir or create here makes it in datasets/ and gives it the term; the kernel is given the real one. mkdir of a dataset that is
+ * there already gives it the term. */
 static int term_make(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
 		     uint32_t mode, struct node *out)
 {
@@ -302,14 +303,21 @@ static int term_make(struct fs *fs, const struct caller *who, const struct node 
 		rc = refuse(term.facet);
 	if (!rc && (name_is_junk(name) || name_is_temporary(name)))
 		rc = err_set(EPERM, "%s: this name is never a dataset", name);
-	if (!rc)
-		rc = real_make(fs, who, INO_DATASETS, name, mode, NULL, out);
+	if (rc)
+		return rc;
+	if (S_ISDIR(mode) && !dataset_named(fs, who, name, SCOPE_ALL, &row)) {
+		*out = (struct node){ .number = row.ino, .ops = &node_ops_real };
+		return change_member(fs, who, &term, &row, false);
+	}
+	rc = real_make(fs, who, INO_DATASETS, name, mode, NULL, out);
 	if (!rc)
 		rc = catalog_node(fs->catalog, out->number, &node);
 	if (!rc)
 		rc = catalog_dataset(fs->catalog, node.dataset, &row);
 	if (!rc)
 		rc = change_member(fs, &caller_self, &term, &row, false);
+	if (!rc && fs->forget_node)
+		fs->forget_node(fs, INO_DATASETS);
 	return rc;
 }
 

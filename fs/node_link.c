@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/access.h"
 #include "fs/node_dataset.h"
 #include "store/err.h"
 
@@ -54,9 +55,31 @@ static int link_attr(struct fs *fs, const struct node *node, struct stat *st)
 	return 0;
 }
 
+/* cp -a of a scan into a tag ends with chown and utimens on the entry that it made, which is a link by then: the dataset is meant. */
+static int link_set_attr(struct fs *fs, const struct caller *who, const struct node *node, const struct attr_change *change)
+{
+	struct node top = { .ops = &node_ops_real };
+	struct attr_change of_top = *change;
+	struct dataset_row row;
+	int rc = catalog_dataset(fs->catalog, number_dataset(node->number), &row);
+
+	if (rc)
+		return rc;
+	rc = may(fs, &row, who, VERB_WRITE);
+	if (rc)
+		return rc;
+	top.number = row.ino;
+	of_top.set &= (unsigned)(CHANGE_UID | CHANGE_GID | CHANGE_ATIME | CHANGE_MTIME);
+	rc = node_set_attr(fs, who, &top, &of_top);
+	if (!rc && fs->forget_node)
+		fs->forget_node(fs, row.ino);
+	return rc;
+}
+
 const struct node_ops node_ops_link = {
 	.kind = "a link to a dataset",
 	.type = S_IFLNK,
 	.attr = link_attr,
 	.readlink = link_readlink,
+	.set_attr = link_set_attr,
 };

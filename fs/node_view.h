@@ -1,5 +1,6 @@
 /*
- * node_view: what the folders of views (node_views.c), the views themselves (node_view.c) and the gallery (node_gallery.c) share.
+ * node_view: what the folders of views (node_views.c), the views themselves (node_view.c) and the gallery
+ * (node_gallery.c) share.
  */
 #ifndef TOMOFS_NODE_VIEW_H
 #define TOMOFS_NODE_VIEW_H
@@ -33,7 +34,8 @@ struct volume viewed_volume(const struct record_image *image, const char *name);
 /* When the pixels of an image changed last, into all times of st. */
 int viewed_times(struct fs *fs, const struct record_image *image, struct stat *st);
 
-/* Brings a dataset up to date before its views are looked for; a failure is logged, and what was known before stands. */
+/* Brings a dataset up to date before its views are looked for; a failure is logged, and what was known before stands.
+ */
 void viewed_catch_up(struct fs *fs, uint32_t dataset);
 
 /* A read that failed is an I/O error, whatever was wrong below. */

@@ -1,6 +1,6 @@
 /*
- * volumes_internal: what volumes.c (volumes by image), volumes_members.c (the files of an image) and volumes_pool.c (files that
- * are open) share.
+ * volumes_internal: what volumes.c (volumes by image), volumes_members.c (the files of an image) and volumes_pool.c
+ * (files that are open) share.
  */
 #ifndef TOMOFS_VOLUMES_INTERNAL_H
 #define TOMOFS_VOLUMES_INTERNAL_H
@@ -19,8 +19,8 @@ struct members {
 	size_t count;
 };
 
-/* The files of an image of a dataset, in the order of their slices. 0; -EIO with a sentence when they do not add up to its depth;
- * -errno. */
+/* The files of an image of a dataset, in the order of their slices. 0; -EIO with a sentence when they do not add up to
+ * its depth; -errno. */
 int members_list(struct fs *fs, uint32_t dataset, const struct record_image *image, struct members *out);
 void members_free(struct members *members);
 /* The one that holds slice z. */

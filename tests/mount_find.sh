@@ -15,6 +15,13 @@ check "ln -s" ln -s ../../datasets/femur "$mnt/by-tag/porosity/"
 check "mkdir of another" mkdir "$mnt/by-tag/bone"
 check "setfattr" setfattr -n user.xdg.tags -v porosity,bone "$mnt/datasets/tibia"
 check "cp -r into a tag" cp -r "$work/skull" "$mnt/by-tag/porosity/"
+cp -a "$scan" "$work/ulna"
+check "cp -a into a tag" cp -a "$work/ulna" "$mnt/by-tag/porosity/"
+check "rm of its link" rm "$mnt/by-tag/porosity/ulna"
+check "mkdir of a dataset tags it" mkdir "$mnt/by-tag/porosity/ulna"
+check "rm of its link again" rm "$mnt/by-tag/porosity/ulna"
+check "it is whole" diff -r "$work/ulna" "$mnt/datasets/ulna"
+check "rm -r of a dataset" rm -r "$mnt/datasets/ulna"
 look() {
 	equal "by-tag/porosity ($1)" "$(ls "$mnt/by-tag/porosity" | tr '\n' ' ')" "femur skull tibia "
 	equal "by-tag/bone ($1)" "$(ls "$mnt/by-tag/bone")" tibia

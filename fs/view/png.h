@@ -1,6 +1,6 @@
 /*
- * png: an 8-bit PNG whose size is known before its pixels (PNG specification, 2nd edition; RFC 1950 and 1951): the pixels stand
- * in stored deflate blocks, each row with filter 0. Pure functions.
+ * png: an 8-bit PNG whose size is known before its pixels (PNG specification, 2nd edition; RFC 1950 and 1951): the
+ * pixels stand in stored deflate blocks, each row with filter 0. Pure functions.
  */
 #ifndef TOMOFS_PNG_H
 #define TOMOFS_PNG_H

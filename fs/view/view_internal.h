@@ -9,7 +9,8 @@
 
 extern const struct view_ops view_slices, view_imagej;
 
-/* v's name without .tif, then suffix; cut at a UTF-8 border, with the id behind, when it would pass VIEW_NAME_MAX bytes. */
+/* v's name without .tif, then suffix; cut at a UTF-8 border, with the id behind, when it would pass VIEW_NAME_MAX
+ * bytes. */
 void view_name(const struct volume *v, const char *suffix, char name[VIEW_NAME_MAX + 1]);
 
 /* The read() of a view: header, then the pixels of a level from byte first_pixel of that level on. */
