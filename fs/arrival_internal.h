@@ -50,6 +50,8 @@ struct survey_image {
 /* Reads all files of a dataset and their probes; not those of datasets inside it. survey_free() in any case. */
 int survey_read(struct fs *fs, uint32_t dataset, struct survey *s);
 void survey_free(struct survey *s);
+/* Fills s->images from its files, folder by folder. 0 or -ENOMEM. */
+int survey_images(struct survey *s);
 /* Turns files first .. first+count-1, which lie in one folder, into images of s. 0 or -ENOMEM. */
 int survey_group(struct survey *s, size_t first, size_t count);
 

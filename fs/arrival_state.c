@@ -168,11 +168,8 @@ int state_settle(struct fs *fs, uint32_t dataset, bool *again)
 		*again = true;
 		goto out;
 	}
-	for (size_t i = 0, n; !rc && i < s.count; i += n) {
-		for (n = 1; i + n < s.count && s.files[i + n].folder == s.files[i].folder; n++)
-			;
-		rc = survey_group(&s, i, n);
-	}
+	if (!rc)
+		rc = survey_images(&s);
 	if (!rc)
 		rc = apply_collection_rule(fs, &s);
 	if (!rc)

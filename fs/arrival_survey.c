@@ -157,6 +157,18 @@ int survey_read(struct fs *fs, uint32_t dataset, struct survey *s)
 	return S_ISREG(top.mode) ? add_file(s, &top, path) : 0;
 }
 
+int survey_images(struct survey *s)
+{
+	int rc = 0;
+
+	for (size_t i = 0, n; !rc && i < s->count; i += n) {
+		for (n = 1; i + n < s->count && s->files[i + n].folder == s->files[i].folder; n++)
+			;
+		rc = survey_group(s, i, n);
+	}
+	return rc;
+}
+
 static bool has_word(const char *text, const char *const *words)
 {
 	for (; *words; words++)
@@ -280,11 +292,8 @@ int survey_dataset(struct fs *fs, uint32_t dataset)
 	struct survey s;
 	int rc = survey_read(fs, dataset, &s);
 
-	for (size_t i = 0, n; !rc && i < s.count; i += n) {
-		for (n = 1; i + n < s.count && s.files[i + n].folder == s.files[i].folder; n++)
-			;
-		rc = survey_group(&s, i, n);
-	}
+	if (!rc)
+		rc = survey_images(&s);
 	if (!rc && s.image_count) {
 		struct geometry *geo;
 

@@ -10,12 +10,15 @@ static bool text_matches(const struct query *q, const char *value)
 	return q->op == OP_EXACT ? utf8_equal(value, q->text) : utf8_contains(value, q->text);
 }
 
-/* The number of a value in normal form; of three (z,y,x) the last. */
+/* The number of a value in normal form; of three (z,y,x) the last. What is no number is NAN, which no comparison is true of. */
 static double number_of(const char *value)
 {
 	const char *comma = strrchr(value, ',');
+	const char *text = comma ? comma + 1 : value;
+	char *end;
+	double v = strtod(text, &end);
 
-	return strtod(comma ? comma + 1 : value, NULL);
+	return end == text ? NAN : v;
 }
 
 /* Borders are compared with a relative tolerance: 0.08 MV is 80 kV. */
@@ -23,6 +26,8 @@ static bool number_matches(const struct query *q, const char *value)
 {
 	double v = number_of(value), slack = 1e-9 * fabs(v);
 
+	if (isnan(v))
+		return false;
 	if (q->low_open ? v <= q->low + slack : v < q->low - slack)
 		return false;
 	return q->high_open ? v < q->high - slack : v <= q->high + slack;
