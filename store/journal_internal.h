@@ -1,7 +1,7 @@
 /*
  * Shared by the journal's files; nobody else includes it.
  *
- *     journal_format.c   bytes of a segment header and of a record, both ways (FORMAT-journal.md)
+ *     journal_format.c   bytes of a segment header and of a record, both ways (FORMAT.md)
  *     journal_segment.c  the folder: names of segments; one segment read from its start to its end
  *     journal_read.c     all segments: replay, verify
  *     journal_write.c    append, flush, new segments, cutting what was torn
