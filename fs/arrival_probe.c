@@ -139,7 +139,7 @@ int probe_file(struct fs *fs, uint64_t ino, bool with_facts)
 	if (rc)
 		return rc;
 	f.probe.ino = ino;
-	if (row.size && !name_is_junk(row.name) && !name_is_temporary(row.name)) {
+	if (row.size && !name_is_hidden(row.name) && !name_is_temporary(row.name)) {
 		rc = look_into(fs, &row, &f);
 		if (rc) {
 			keep_error(&f);

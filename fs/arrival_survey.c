@@ -99,7 +99,7 @@ static int read_entries(struct survey *s, const struct entries *entries, char *p
 	for (size_t i = 0; !rc && i < entries->count; i++) {
 		const struct entry *e = &entries->list[i];
 
-		if (S_ISDIR(e->mode) != folders || (!folders && !S_ISREG(e->mode)) || name_is_junk(e->name))
+		if (S_ISDIR(e->mode) != folders || (!folders && !S_ISREG(e->mode)) || name_is_hidden(e->name))
 			continue;
 		rc = catalog_node(s->fs->catalog, e->ino, &row);
 		if (rc == -ENOENT || (!rc && row.dataset)) { /* gone, or a dataset of its own */

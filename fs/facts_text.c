@@ -21,7 +21,7 @@ static int walk_entry(struct walk *w, const struct entry *e, unsigned depth)
 	struct node_row row;
 	int rc;
 
-	if ((!S_ISREG(e->mode) && !S_ISDIR(e->mode)) || (!w->junk && name_is_junk(e->name)))
+	if ((!S_ISREG(e->mode) && !S_ISDIR(e->mode)) || (!w->junk && name_is_hidden(e->name)))
 		return 0;
 	rc = catalog_node(w->fs->catalog, e->ino, &row);
 	if (rc || row.dataset) /* gone, or a dataset of its own */

@@ -268,7 +268,11 @@ static int change_member(struct fs *fs, const struct caller *who, const struct t
 		return rc;
 	if (term->facet == FACET_TAG)
 		return tag_change(fs, who, row->number, term->text, remove);
-	return fact_set(fs, who, row->number, row_of(term->facet)->field, remove ? "" : term->text);
+	rc = fact_set(fs, who, row->number, row_of(term->facet)->field, remove ? "" : term->text);
+	if (!rc && remove && catalog_term_has(fs->catalog, term->id, row->number))
+		rc = err_set(EPERM, "%s: its %s is what the record of the scanner says; give it another one instead", row->name,
+			     row_of(term->facet)->field);
+	return rc;
 }
 
 static int term_symlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,

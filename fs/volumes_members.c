@@ -109,7 +109,7 @@ static int collect(struct fs *fs, const struct record_image *image, const struct
 		struct member *m = &members->list[members->count];
 		uint64_t slices;
 
-		if (!S_ISREG(e->mode) || name_is_junk(e->name))
+		if (!S_ISREG(e->mode) || name_is_hidden(e->name))
 			continue;
 		rc = slices_in(fs, e->ino, &image->geo, &slices);
 		if (rc || !slices || (images && stands_alone(fs, images, e->ino)))

@@ -137,6 +137,8 @@ int catalog_days(struct catalog *catalog, int32_t **list, size_t *count);
 /* A name that is never a dataset, query or tag: begins with '.', junk ("Thumbs.db", "desktop.ini", "New folder" for tags
  * and queries only), or a temporary name (*.part, *.partial, *.crdownload, *~). */
 bool name_is_junk(const char *name);
+/* The part of these that file managers leave among data ('.'..., Thumbs.db, desktop.ini): kept, and never looked into. */
+bool name_is_hidden(const char *name);
 bool name_is_temporary(const char *name);
 
 /* ---- facts ---- */

@@ -48,19 +48,19 @@ static bool is_new_folder(const char *name)
 	return strcmp(name, ")") == 0;
 }
 
-static bool is_system_junk(const char *name)
+bool name_is_hidden(const char *name)
 {
 	return name[0] == '.' || strcasecmp(name, "Thumbs.db") == 0 || strcasecmp(name, "desktop.ini") == 0;
 }
 
 bool name_is_junk(const char *name)
 {
-	return is_system_junk(name) || is_new_folder(name);
+	return name_is_hidden(name) || is_new_folder(name);
 }
 
 bool name_never_dataset(const char *name)
 {
-	return is_system_junk(name) || name_is_temporary(name);
+	return name_is_hidden(name) || name_is_temporary(name);
 }
 
 size_t utf8_prefix(const char *text, size_t max)

@@ -373,8 +373,10 @@ static void test_images_and_search(struct lab *lab)
 		  .signature = 6,
 		  .error = "damaged" },
 	};
-	static const char *const queries[] = { "shape:10,20,30", "dtype=uint16", "name=images",	    "kind=volume",
-					       "place=images",	 "tag=found",	 "state=receiving", "comment=hello" };
+	static const char *const queries[] = {
+		"shape:10,20,30", "dtype=uint16", "name=images",     "kind=volume",
+		"place=images",	  "tag=found",	  "state=receiving", "comment=hello",
+	};
 	struct images images = { 0 };
 	struct record_image image;
 	struct record_memory *memory = NULL;

@@ -9,11 +9,14 @@
 
 enum { DATASETS = 10, FILES = 12 };
 
-static void run_command(const char *fmt, const char *a, const char *b)
+static void __attribute__((format(printf, 1, 2))) run_command(const char *fmt, ...)
 {
 	char command[2048];
+	va_list ap;
 
-	snprintf(command, sizeof command, fmt, a, b);
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
 	CHECK(system(command) == 0);
 }
 
@@ -128,12 +131,12 @@ static void check_reopens_as(const char *path, const char *dump, const char *wha
 /* A copy of the folder is what a crash leaves: the journal is ahead of LMDB. */
 static void check_crash(struct lab *lab, const char *what)
 {
-	char copy[600];
+	char copy[512];
 	struct lab again;
 
 	CHECK_RC(catalog_sync(lab->catalog));
 	scope_free char *dump = lab_dump(lab);
-	snprintf(copy, sizeof copy, "%s.copy", lab->path);
+	snprintf(copy, sizeof copy, "%.500s.copy", lab->path);
 	run_command("rm -rf '%s' '%s'", copy, copy);
 	run_command("cp -r '%s' '%s'", lab->path, copy);
 	lab_open(&again, copy);
@@ -179,7 +182,7 @@ static void garble(const char *path, unsigned round)
 	struct kv_cursor *c;
 	struct kv *kv;
 	struct cursor at;
-	char dir[600];
+	char dir[700];
 
 	snprintf(dir, sizeof dir, "%s/index", path);
 	CHECK_RC(kv_open(&kv, dir, 0));
@@ -284,9 +287,9 @@ static void look_at_all(struct lab *lab)
 
 static void check_damage(const char *path)
 {
-	char copy[600];
+	char copy[512];
 
-	snprintf(copy, sizeof copy, "%s.damaged", path);
+	snprintf(copy, sizeof copy, "%.500s.damaged", path);
 	for (unsigned round = 1; round <= 3; round++) {
 		struct lab lab = { 0 };
 		int rc;
@@ -335,7 +338,7 @@ static void check_ahead(const char *path)
 	uint64_t records;
 	int rc;
 
-	run_command("find '%s/journal' -type f -size +0 -delete; test -d '%s'", path, path);
+	run_command("find '%s/journal' -type f -size +0 -delete", path);
 	snprintf(lab.path, sizeof lab.path, "%s", path);
 	rc = lab_start(&lab, true);
 	CHECK(rc == -EIO && strstr(err_text(), "tomofs rebuild"));
