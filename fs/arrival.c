@@ -344,6 +344,12 @@ void arrival_facts_changed(struct arrival *a, uint32_t dataset)
 	pthread_cond_signal(&a->wake);
 }
 
+void arrival_damaged(struct arrival *a, uint64_t ino, const char *sentence)
+{
+	if (probe_add_error(a->fs, ino, sentence))
+		log_error("%s", err_text());
+}
+
 /* What is queued now (of a dataset, or 0: of all); what is added meanwhile is not waited for. */
 static void look_into_all(struct arrival *a, uint32_t dataset)
 {

@@ -31,6 +31,10 @@ void arrival_facts_changed(struct arrival *arrival, uint32_t dataset);
 /* Looks into all closed files of a dataset and surveys it, if something changed. Waits until done. 0 or -errno. */
 int arrival_catch_up(struct arrival *arrival, uint32_t dataset);
 
+/* A reader of views met damage in a file's pixels that its header did not show: kept beside what was found, so that facts.json and
+ * error.txt say it, until the file is written again. */
+void arrival_damaged(struct arrival *arrival, uint64_t ino, const char *sentence);
+
 /* Looks into all files that were closed before the call, of all datasets, so that a search finds what was just copied in. */
 void arrival_look_into_new(struct arrival *arrival);
 

@@ -16,6 +16,9 @@
  * being able to look (damaged, gone) is no failure of arrival: it is logged and kept as the probe's error. */
 int probe_file(struct fs *fs, uint64_t ino, bool with_facts);
 
+/* Adds an error to what was found in a file. */
+int probe_add_error(struct fs *fs, uint64_t ino, const char *sentence);
+
 /* A file of a dataset, with what was found in it. */
 struct survey_file {
 	uint64_t ino, folder, size;

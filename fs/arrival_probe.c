@@ -154,3 +154,19 @@ int probe_file(struct fs *fs, uint64_t ino, bool with_facts)
 	rc = catalog_apply(fs->catalog, &self, &r);
 	return rc == -ENOENT ? 0 : rc;
 }
+
+int probe_add_error(struct fs *fs, uint64_t ino, const char *sentence)
+{
+	struct record_memory *memory = NULL;
+	struct record r = { .kind = REC_PROBE };
+	struct actor self = caller_actor(&caller_self);
+	int rc = catalog_probe(fs->catalog, ino, &r.probe, &memory);
+
+	if (!rc && !*r.probe.error) {
+		r.probe.ino = ino;
+		r.probe.error = sentence;
+		rc = catalog_apply(fs->catalog, &self, &r);
+	}
+	record_memory_free(memory);
+	return rc;
+}

@@ -1,3 +1,4 @@
+#include "fs/arrival.h"
 #include "fs/volumes.h"
 
 #include <errno.h>
@@ -89,15 +90,22 @@ static int read_rows(void *ctx, uint64_t z, uint64_t row, uint64_t rows, void *t
 {
 	struct made *m = ctx;
 	const struct member *member = members_find(&m->members, z);
+	struct fs *fs = m->volumes->fs;
 	int rc = images_pool_read(m->volumes->open, &m->ref, member, z - member->first, row, rows, to), changed;
+	scope_free char *damage = rc == -EBADMSG ? strdup(err_text()) : NULL;
 
 	if (rc)
 		rc = failed(m, member, z, rc);
 	/* Damage that is only seen because the file was written meanwhile is told as that. */
-	changed = member_check(m->volumes->fs, member);
+	changed = member_check(fs, member);
 	if (changed) {
 		atomic_store(&m->changed, true);
-		rc = failed(m, member, z, changed);
+		return failed(m, member, z, changed);
+	}
+	if (damage && fs->arrival) {
+		arrival_damaged(fs->arrival, member->ino, damage);
+		err_set(EIO, "%s", damage);
+		rc = failed(m, member, z, -EIO);
 	}
 	return rc;
 }

@@ -43,6 +43,23 @@ head -c 3000 "$scans/plain/s_0000.tif" >"$work/broken/a.tif"
 cp -r "$work/broken" "$mnt/datasets/"
 grep -q 'a.tif' "$mnt/info/broken/facts.json" || fail "facts.json does not say why a.tif cannot be viewed"
 
+# so does one whose damage only shows when its pixels are read; that is an error then, and never a wrong pixel
+mkdir "$work/late"
+cp "$scans"/deflate/s_000[0-3].tif "$work/late/"
+"$python" - "$work/late/s_0002.tif" <<'PY'
+import sys
+import tifffile
+with tifffile.TiffFile(sys.argv[1]) as t:
+    at = t.pages[0].dataoffsets[-1]
+b = bytearray(open(sys.argv[1], "rb").read())
+b[at:at + 2] = bytes(2)  # the head of the compressed strip
+open(sys.argv[1], "wb").write(b)
+PY
+cp -r "$work/late" "$mnt/datasets/"
+refuse "reading a damaged slice" cat "$mnt/views/late/2x/z0001.tif"
+check "reading a whole one" cat "$mnt/views/late/2x/z0000.tif"
+grep -q 's_0002.tif' "$mnt/info/late/error.txt" || fail "error.txt does not name the damaged slice"
+
 # ImageJ opens a slice and the stack with the right dimensions and voxel size
 if command -v xvfb-run >/dev/null && [ -e /usr/share/java/ij.jar ]; then
 	cat >"$work/open.ijm" <<'IJM'
