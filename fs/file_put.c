@@ -192,6 +192,8 @@ static void sha_add(struct file *f, const struct run *r)
 {
 	bool follows = f->sha_valid && r->off == f->sha_off;
 
+	if (r->off < f->sha_off)
+		f->sha_valid = false; /* it was hashed as it was before this run */
 	if (!follows)
 		return;
 	if (!f->sha_off || !f->sha) {
