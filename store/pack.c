@@ -80,11 +80,12 @@ int pack_header_check(const struct settings *s, const uint8_t header[PACK_HEADER
 
 	if (memcmp(header, header_magic, sizeof header_magic) != 0)
 		return err_set(EBADMSG, "the header is damaged: no magic");
-	if ((uint32_t)form > PACK_VERSION && (uint32_t)form < 1000)
-		return err_set(EINVAL, "the pack has format version %u, this version of tomofs reads up to %d",
-			       (uint32_t)form, PACK_VERSION);
 	if (u64_at(header + HEADER_CHECKED) != XXH3_64bits(header, HEADER_CHECKED))
 		return err_set(EBADMSG, "the header does not match its check");
+	/* Only now: a flipped bit is not a newer version. */
+	if ((uint32_t)form > PACK_VERSION)
+		return err_set(EINVAL, "the pack has format version %u, this version of tomofs reads up to %d",
+			       (uint32_t)form, PACK_VERSION);
 	if (memcmp(header + 16, s->id, STORE_ID_BYTES) != 0)
 		return err_set(EXDEV, "the pack belongs to another store");
 	*name = (struct pack_name) { u64_at(header + 32), u64_at(header + 40) };

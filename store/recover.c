@@ -88,7 +88,7 @@ static int take_record(void *ctx, const struct pack_head *head, uint64_t off, co
 	struct job *j = ctx;
 
 	(void)payload;
-	if (head->kind == PACK_FOOTER)
+	if (head->kind == PACK_FOOTER || off > UINT32_MAX) /* no writer makes a pack that large */
 		return 0;
 	pack_entry_put(&j->out->entries, head, off);
 	j->out->records++;
@@ -172,7 +172,8 @@ static int seal(const struct job *j, uint64_t end)
 /* Finishes a pack whose writer is gone. */
 static int finish(struct job *j, const struct walk *walk)
 {
-	uint64_t end = walk->footer_off ? walk->footer_off : walk->content_end;
+	/* A damaged record right in front of a footer stays; a footer never hides whole records behind it. */
+	uint64_t end = walk->footer_off > walk->content_end ? walk->footer_off : walk->content_end;
 	int rc;
 
 	if (walk->unreadable) {

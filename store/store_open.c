@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -152,6 +153,53 @@ static int load_pack(struct store *s, struct pack_name name, unsigned flags)
 	return rc;
 }
 
+static void close_dir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+/* The newest epoch in the names of the journal's segments, which begin with it. A copy of packs/ and journal/ alone has
+ * no STORE/epoch, and there may have been writers that wrote to the journal only. */
+static int journal_epoch(const struct store *s, uint64_t *epoch)
+{
+	DIR *dir SCOPE_CLEANUP(close_dir) = NULL;
+	scope_free char *folder = NULL;
+	struct dirent *entry;
+
+	*epoch = 0;
+	if (asprintf(&folder, "%s/journal", s->path) < 0) {
+		folder = NULL;
+		return err_set(ENOMEM, "no memory for a path");
+	}
+	dir = opendir(folder);
+	if (!dir)
+		return errno == ENOENT ? 0 : err_sys("cannot list %s", folder);
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
+		size_t digits = strspn(entry->d_name, "0123456789");
+		unsigned long long found =
+		    digits == 10 && entry->d_name[digits] == '-' ? strtoull(entry->d_name, NULL, 10) : 0;
+
+		if (found > *epoch && found < UINT32_MAX)
+			*epoch = found;
+	}
+	return errno ? err_sys("cannot list %s", folder) : 0;
+}
+
+/* The newest epoch that anything in the store is from. */
+static int known_epoch(struct store *s, const struct pack_name *newest)
+{
+	uint64_t epoch;
+	int rc = journal_epoch(s, &epoch);
+
+	s->epoch = store_noted_epoch(s->io, s->path);
+	if (epoch > s->epoch)
+		s->epoch = epoch;
+	if (newest && newest->epoch > s->epoch)
+		s->epoch = newest->epoch;
+	return rc;
+}
+
 /* Only the newest packs can be unsynced when a writer dies: it never has more than CLOSING_MAX + 1 of them. */
 static int load_packs(struct store *s)
 {
@@ -166,13 +214,10 @@ static int load_packs(struct store *s)
 			flags |= RECOVER_SETTLE;
 		rc = load_pack(s, names[i], flags);
 	}
-	if (rc)
+	if (!rc)
+		rc = known_epoch(s, count ? &names[count - 1] : NULL);
+	if (rc || s->read_only)
 		return rc;
-	s->epoch = store_noted_epoch(s->io, s->path);
-	if (count && names[count - 1].epoch > s->epoch)
-		s->epoch = names[count - 1].epoch;
-	if (s->read_only)
-		return 0;
 	rc = s->io->fsync_dir(s->io, s->packs_folder);
 	if (rc)
 		return err_set(-rc, "cannot sync %s: %s", s->packs_folder, strerror(-rc));
