@@ -131,6 +131,19 @@ int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *w
 	return err_set(EACCES, "%s: you have no permission for it, or for a folder that it is in", dataset->name);
 }
 
+int access_may_make(struct fs *fs, const struct caller *who, uint64_t folder)
+{
+	struct node_row row;
+	int bits, rc = catalog_node(fs->catalog, folder, &row);
+
+	if (rc)
+		return rc;
+	bits = bits_for(who, row.uid, row.gid, row.mode);
+	if (bits < 0 || (bits & 3) != 3)
+		return err_set(EACCES, "you have no permission to make a dataset");
+	return 0;
+}
+
 /*
  * Takes away from st what `row` (something on the way) forbids. An owner or group bit stays only when the same owner or
  * group has the bit in row too, or everybody has.

@@ -16,6 +16,9 @@ enum verb {
 /* 0; -EACCES: not allowed, or the caller's groups cannot be learned; -ENOENT: no such dataset. */
 int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *who, enum verb verb);
 
+/* May the caller make something in a folder of the catalog? What the kernel asks for a mkdir there. 0, -EACCES, -ENOENT. */
+int access_may_make(struct fs *fs, const struct caller *who, uint64_t folder);
+
 enum show {
 	SHOW_FULL, /* originals or full pixels: open to those who may read the originals */
 	SHOW_LOOK, /* picture, facts, levels of at most SHOW_LOOK_PIXELS on each axis: also to those whom `look` names */

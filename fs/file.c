@@ -32,6 +32,29 @@ int file_fsync(struct file *f, const struct caller *caller)
 	return rc ? rc : catalog_sync(f->files->catalog);
 }
 
+/* The last writer is gone and what it wrote could not be kept: the file is what the catalog says again, for those who still have it
+ * open. Lock held. */
+static void back_to_saved(struct file *f)
+{
+	struct content_map *map;
+	struct node_row row;
+
+	file_processing_begin(f);
+	if (!content_open(&map, f->files->store, &f->saved)) {
+		file_drop_runs(f);
+		content_free(f->map);
+		f->map = map;
+		f->size = f->saved.size;
+		f->changed = false;
+		f->sha_off = 0;
+		f->sha_valid = !f->size;
+		f->error = 0;
+		if (!catalog_node(f->files->catalog, f->ino, &row))
+			f->mtime_ns = row.mtime_ns;
+	} /* else the error stays: nothing may be committed from a map that cannot be made again */
+	file_processing_end(f);
+}
+
 int file_release(struct file *f, const struct caller *caller, bool writable)
 {
 	struct files *files = f->files;
@@ -41,16 +64,23 @@ int file_release(struct file *f, const struct caller *caller, bool writable)
 
 	if (writable) {
 		pthread_mutex_lock(&f->lock);
-		if (f->writers == 1) {
+		if (f->writers == 1)
 			rc = file_commit(f, caller, true);
+		if (rc)
+			with_path(f, rc);
+		/* Again: another writer may have come while it was committed; then what follows is that one's. */
+		if (f->writers == 1) {
 			closed = f->told_written;
 			f->told_written = false;
-			f->error = 0;
+			if (f->error) {
+				scope_free char *text = strdup(err_text());
+
+				back_to_saved(f);
+				err_set(rc ? -rc : EIO, "%s", text ? text : "");
+			}
 		}
 		f->writers--;
 		pthread_mutex_unlock(&f->lock);
-		if (rc)
-			with_path(f, rc);
 	}
 	file_unref(f);
 	if (closed && files->closed)

@@ -103,6 +103,8 @@ void file_hand_over(struct file *file);
 bool file_hand_over_growing(struct file *file, struct run *run);
 /* Puts all runs on their way into the map. Lock held, let go of meanwhile; processing held. 0 or -errno (sticky). */
 int file_put_moving(struct file *file);
+/* Forgets all that is not in the map yet. Lock held. */
+void file_drop_runs(struct file *file);
 /* Reads stored bytes of the map (processing held, or under the lock). */
 int file_read_map(struct file *file, uint64_t off, uint8_t *to, size_t len);
 

@@ -244,6 +244,21 @@ static void drop_first(struct file *f)
 	free(r);
 }
 
+void file_drop_runs(struct file *f)
+{
+	int64_t dropped = 0;
+
+	while (f->moving)
+		drop_first(f);
+	for (size_t i = 0; i < f->dirty_count; i++) {
+		dropped += (int64_t)f->dirty[i].len;
+		free(f->dirty[i].data);
+	}
+	f->dirty_count = 0;
+	if (dropped)
+		files_add_dirty(f->files, -dropped);
+}
+
 int file_put_moving(struct file *f)
 {
 	int rc = file_failed(f);

@@ -7,16 +7,10 @@
 
 static void file_free(struct file *f)
 {
+	file_drop_runs(f); /* nobody else has it: no lock needed */
+	free(f->dirty);
 	content_free(f->map);
 	EVP_MD_CTX_free(f->sha);
-	for (size_t i = 0; i < f->dirty_count; i++)
-		free(f->dirty[i].data);
-	free(f->dirty);
-	for (struct run *r = f->moving, *next; r; r = next) {
-		next = r->next;
-		free(r->data);
-		free(r);
-	}
 	pthread_cond_destroy(&f->idle);
 	pthread_mutex_destroy(&f->lock);
 	free(f);

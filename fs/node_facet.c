@@ -313,7 +313,9 @@ static int term_make(struct fs *fs, const struct caller *who, const struct node 
 		*out = (struct node){ .number = row.ino, .ops = &node_ops_real };
 		return change_member(fs, who, &term, &row, false);
 	}
-	rc = real_make(fs, who, INO_DATASETS, name, mode, NULL, out);
+	rc = access_may_make(fs, who, INO_DATASETS);
+	if (!rc)
+		rc = real_make(fs, who, INO_DATASETS, name, mode, NULL, out);
 	if (!rc)
 		rc = catalog_node(fs->catalog, out->number, &node);
 	if (!rc)

@@ -6,6 +6,7 @@
 
 #include "fs/file.h"
 #include "tests/lib/check.h"
+#include "tests/lib/faultio.h"
 
 enum { MODEL_MAX = 24 << 20, STEPS = 400 };
 
@@ -15,6 +16,7 @@ struct rig {
 	struct catalog *catalog;
 	struct files *files;
 	char path[512];
+	const struct io *io;
 };
 
 static uint64_t seed = 7;
@@ -29,7 +31,7 @@ static uint64_t rnd(uint64_t below)
 
 static void rig_open(struct rig *r)
 {
-	struct store_options options = { 0 };
+	struct store_options options = { .io = r->io };
 
 	CHECK_RC(store_open(&r->store, r->path, &options));
 	CHECK_RC(journal_open(&r->journal, r->store));
@@ -264,6 +266,51 @@ static void test_small(struct rig *r)
 	check_catalog(r, ino, (const uint8_t *)"hello", 5);
 }
 
+/* A write that could not be kept never becomes the file's content, also when somebody kept the file open meanwhile. */
+static void test_failed_write(const char *dir)
+{
+	enum { GOOD = 400000, BIG = 14 << 20, BLOCK = 1 << 17 };
+	static uint8_t good[GOOD], big[BIG];
+	struct faultio *fault = faultio_new();
+	struct rig r = { .io = faultio_io(fault) };
+	struct file *reader, *writer;
+	uint64_t ino;
+	int rc = 0;
+
+	snprintf(r.path, sizeof r.path, "%s/failing", dir);
+	CHECK_RC(store_create(r.path));
+	rig_open(&r);
+	ino = make_file(&r, "f");
+	for (size_t i = 0; i < GOOD; i++)
+		good[i] = (uint8_t)rnd(256);
+	for (size_t i = 0; i < BIG; i++)
+		big[i] = (uint8_t)rnd(256);
+	CHECK_RC(file_open(r.files, ino, true, &writer));
+	CHECK(file_write(writer, &caller_self, 0, good, GOOD, false) == GOOD);
+	CHECK_RC(file_fsync(writer, &caller_self));
+	CHECK_RC(file_release(writer, &caller_self, true));
+	CHECK_RC(file_open(r.files, ino, false, &reader));
+	CHECK_RC(file_open(r.files, ino, true, &writer));
+	faultio_fail(fault, FAULT_WRITE, 1, ENOSPC);
+	for (size_t at = 0; at < BIG && rc >= 0; at += BLOCK)
+		rc = (int)file_write(writer, &caller_self, at, big + at, BLOCK, false);
+	rc = rc < 0 ? rc : file_flush(writer, &caller_self);
+	if (rc >= 0) /* it was still in the buffer of the pack: made durable it fails, and the bytes go elsewhere */
+		file_fsync(writer, &caller_self);
+	CHECK(rc == file_release(writer, &caller_self, true) || rc >= 0);
+	CHECK_RC(file_open(r.files, ino, true, &writer));
+	CHECK_RC(file_release(writer, &caller_self, true));
+	CHECK_RC(files_commit_all(r.files));
+	if (rc < 0)
+		check_range(reader, good, GOOD, 0, BIG);
+	CHECK_RC(file_release(reader, &caller_self, false));
+	CHECK(files_dirty(r.files) == 0);
+	CHECK(rc == -ENOSPC);
+	check_catalog(&r, ino, rc < 0 ? good : big, rc < 0 ? GOOD : BIG);
+	rig_close(&r);
+	faultio_free(fault);
+}
+
 int main(void)
 {
 	struct rig r = { 0 };
@@ -276,5 +323,6 @@ int main(void)
 	test_large(&r);
 	test_threads(&r);
 	rig_close(&r);
+	test_failed_write(check_tmpdir());
 	return check_done();
 }

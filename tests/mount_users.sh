@@ -40,6 +40,11 @@ refuse "the originals are not" other cat "$mnt/datasets/secret/secret_0000.tif"
 check "and closes it again" first setfattr -n user.tomofs.look -v private "$mnt/datasets/secret"
 refuse "the picture is not shown any more" other cat "$mnt/gallery/secret.png"
 
+chmod 755 "$mnt/datasets"
+refuse "making a dataset through a tag where datasets/ forbids it" other mkdir "$mnt/by-tag/mine/sneaked"
+refuse "nor a file" other sh -c "echo x > '$mnt/by-tag/mine/sneaked.txt'"
+chmod 1777 "$mnt/datasets"
+
 # a project folder with three scans, each with its record
 mkdir "$work/project"
 for i in 1 2 3; do "$here/$BUILD/phantom" "$work/project/scan$i" "s$i" 64 4; done
