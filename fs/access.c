@@ -265,6 +265,31 @@ static int work_out(struct fs *fs, const struct dataset_row *dataset, const stru
 	return rc;
 }
 
+bool access_is_stricter(const struct node_row *top, const struct node_row *row)
+{
+	uint32_t need = S_ISDIR(row->mode) ? 5 : 4;
+	uint32_t other = row->mode & 7;
+	uint32_t owner = row->uid == top->uid ? row->mode >> 6 & 7 : other;
+	uint32_t group = row->gid == top->gid ? row->mode >> 3 & 7 : other;
+
+	return (top->mode & 0400 && (owner & need) != need) || (top->mode & 0040 && (group & need) != need) ||
+	       (top->mode & 0004 && (other & need) != need);
+}
+
+bool access_hides(struct fs *fs, const struct dataset_row *dataset, uint64_t ino)
+{
+	struct node_row top, row;
+
+	if (catalog_node(fs->catalog, dataset->ino, &top))
+		return true;
+	while (ino && ino != dataset->ino) {
+		if (catalog_node(fs->catalog, ino, &row) || access_is_stricter(&top, &row))
+			return true;
+		ino = row.parent;
+	}
+	return false;
+}
+
 enum { MEMO_SLOTS = 256 };
 
 struct access_memo {

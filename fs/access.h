@@ -33,6 +33,14 @@ int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum sho
 int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
 		    struct stat *st);
 
+/*
+ * Texts and lists of a dataset are open to all who may read its top, and do not depend on who asks. So what is closed more tightly
+ * than the top stays out of them. access_is_stricter(): this file or folder by itself; access_hides(): it, or a folder between it and
+ * the dataset's top (true also when that cannot be learned).
+ */
+bool access_is_stricter(const struct node_row *top, const struct node_row *row);
+bool access_hides(struct fs *fs, const struct dataset_row *dataset, uint64_t ino);
+
 /* Remembers what access_of_image() worked out, until anything in the catalog changes: a listing of a view asks for each slice. */
 struct access_memo *access_memo_new(void);
 void access_memo_free(struct access_memo *memo);

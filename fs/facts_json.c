@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/access.h"
 #include "fs/facts_internal.h"
 #include "store/err.h"
 
@@ -92,7 +93,8 @@ static int put_images(struct fs *fs, const struct dataset_row *row, const struct
 	if (rc == -ENOENT) /* none yet */
 		rc = 0;
 	for (size_t i = 0; !rc && i < images.count; i++)
-		json_array_append_new(list, image_json(&images.list[i], top, i == 0));
+		if (!access_hides(fs, row, images.list[i].ino))
+			json_array_append_new(list, image_json(&images.list[i], top, i == 0));
 	json_object_set_new(all, "images", list);
 	return rc;
 }
@@ -143,6 +145,8 @@ static json_t *source_json(struct fs *fs, const struct dataset_row *row, const s
 		return json_string("person");
 	if (source == top->ino)
 		return facts_string(S_ISDIR(top->mode) ? "." : top->name);
+	if (access_hides(fs, row, source))
+		return json_string("(a file that is not for all who read the dataset)");
 	if (catalog_path(fs->catalog, source, &path) || catalog_path(fs->catalog, row->ino, &above))
 		return json_string("");
 	n = strlen(above);

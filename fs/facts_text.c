@@ -2,11 +2,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/access.h"
 #include "fs/facts_internal.h"
 #include "store/err.h"
 
 struct walk {
 	struct fs *fs;
+	struct node_row top;
 	bool junk;
 	facts_each each;
 	void *ctx;
@@ -26,6 +28,8 @@ static int walk_entry(struct walk *w, const struct entry *e, unsigned depth)
 	rc = catalog_node(w->fs->catalog, e->ino, &row);
 	if (rc || row.dataset) /* gone, or a dataset of its own */
 		return rc == -ENOENT ? 0 : rc;
+	if (access_is_stricter(&w->top, &row))
+		return 0;
 	buf_printf(&w->path, "%s%s", e->name, S_ISDIR(e->mode) ? "/" : "");
 	if (buf_failed(&w->path))
 		return err_set(ENOMEM, "no memory for a path");
@@ -57,6 +61,7 @@ int facts_files(struct fs *fs, const struct dataset_row *row, bool junk, facts_e
 		return rc;
 	if (!S_ISDIR(top.mode))
 		return each(ctx, top.name, top.ino);
+	w.top = top;
 	rc = walk_folder(&w, top.ino, 0);
 	buf_free(&w.path);
 	return rc;

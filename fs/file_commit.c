@@ -6,6 +6,9 @@
 #include "store/log.h"
 
 enum { HASH_STEP = 1 << 20 };
+/* A larger file that was not written in order gets no hash when it is closed: reading it all would hold up the close, and by that
+ * others. Its SHA-256 stays unknown. */
+#define HASH_AT_CLOSE_MAX (4ULL << 30)
 
 /* The hash that went along with the writing, when nothing was missed. */
 static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
@@ -85,7 +88,7 @@ static int commit(struct file *f, const struct caller *caller, bool last)
 		rc = content_save(f->map, &content);
 	if (!rc) {
 		content.sha256_known = sha_streamed(f, content.size, content.sha256);
-		if (!content.sha256_known && last) {
+		if (!content.sha256_known && last && content.size <= HASH_AT_CLOSE_MAX) {
 			rc = sha_by_reading(f, content.size, content.sha256);
 			content.sha256_known = !rc;
 		}

@@ -272,10 +272,13 @@ int node_close(struct fs *fs, const struct caller *who, struct handle *h)
 {
 	int rc = 0;
 
-	if (h->file)
+	if (h->file) {
 		rc = file_release(h->file, who, h->writable);
-	else if (h->text_changed)
+		if (rc && fs->forget_node)
+			fs->forget_node(fs, h->node.number); /* the kernel's pages hold what could not be kept */
+	} else if (h->text_changed) {
 		rc = node_flush(fs, who, h);
+	}
 	handle_free(h);
 	return rc;
 }

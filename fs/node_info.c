@@ -99,7 +99,7 @@ static int error_text(struct fs *fs, const struct dataset_row *row, struct buf *
 	if (row->state == STATE_INCOMPLETE)
 		buf_printf(out, "incomplete%s%s\n", *row->note ? ": " : "", row->note);
 	for (size_t i = 0; i < images.count; i++)
-		if (images.list[i].error && *images.list[i].error)
+		if (*images.list[i].error && !access_hides(fs, row, images.list[i].ino))
 			buf_printf(out, "%s: %s\n", facts_part(&images.list[i], &top), images.list[i].error);
 	return facts_broken(fs, row, put_broken, out);
 }

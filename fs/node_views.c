@@ -189,6 +189,17 @@ static int find_part(struct place *p, const struct node *folder)
 	return 0;
 }
 
+/* Names are open to all who see the dataset, so images in folders that are closed more tightly are left out. */
+static void drop_hidden(struct fs *fs, struct place *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->images.count; i++)
+		if (!access_hides(fs, &p->dataset, p->images.list[i].ino))
+			p->images.list[n++] = p->images.list[i];
+	p->images.count = n;
+}
+
 /* Brings the dataset up to date, and says what stands in the folder. */
 static int place_get(struct fs *fs, const struct node *folder, struct place *p)
 {
@@ -202,6 +213,7 @@ static int place_get(struct fs *fs, const struct node *folder, struct place *p)
 	rc = catalog_images(fs->catalog, p->dataset.number, &p->images);
 	if (rc)
 		return rc;
+	drop_hidden(fs, p);
 	p->own = p->images.count;
 	p->top = node_class_of(folder->number) != CLASS_PARTS;
 	if (!p->top)

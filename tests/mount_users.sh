@@ -40,6 +40,16 @@ refuse "the originals are not" other cat "$mnt/datasets/secret/secret_0000.tif"
 check "and closes it again" first setfattr -n user.tomofs.look -v private "$mnt/datasets/secret"
 refuse "the picture is not shown any more" other cat "$mnt/gallery/secret.png"
 
+# names in a closed folder of an open dataset stay out of what is shown of the dataset
+mkdir -p "$work/open/private"
+cp "$scan/secret_0000.tif" "$work/open/"
+head -c 1000 "$scan/secret_0001.tif" >"$work/open/private/patient.tif"
+head -c 100000 /dev/zero >"$work/open/private/patient_100x100x10_8bit.raw"
+chmod 700 "$work/open/private"
+check "an open dataset with a closed folder" cp -a "$work/open" "$mnt/datasets/"
+equal "what its texts and parts name" "$(other sh -c "cat '$mnt'/info/open/*; ls -R '$mnt/views/open'" 2>/dev/null | grep -c patient)" 0
+equal "sha256 of what is open" "$(other cat "$mnt/info/open/sha256" | grep -c secret_0000)" 1
+
 chmod 755 "$mnt/datasets"
 refuse "making a dataset through a tag where datasets/ forbids it" other mkdir "$mnt/by-tag/mine/sneaked"
 refuse "nor a file" other sh -c "echo x > '$mnt/by-tag/mine/sneaked.txt'"

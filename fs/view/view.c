@@ -8,7 +8,7 @@
 #include "fs/view/view_internal.h"
 #include "store/err.h"
 
-enum { SLICES_MAX = 1 << 27 };
+enum { SLICES_MAX = 1 << 20 }; /* a folder of more files helps nobody, and each open of it costs memory */
 
 static const struct view_ops *const views[VIEW_COUNT] = {
 	[VIEW_SLICES] = &view_slices,

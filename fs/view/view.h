@@ -37,7 +37,7 @@ struct view_ops {
 /* The row with that number; NULL when unknown. */
 const struct view_ops *view_by_number(unsigned number);
 
-/* The volume can be viewed at all? 0, or -ENOTSUP with a sentence (an unsupported type, more than 2^27 slices). */
+/* The volume can be viewed at all? 0, or -ENOTSUP with a sentence (an unsupported type, 2^20 slices or more). */
 int view_supported(const struct geometry *g);
 
 #endif
