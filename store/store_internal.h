@@ -51,7 +51,8 @@ struct store {
 	struct store_stats stats; /* counts only */
 
 	uint64_t room_free, room_reserve; /* what statvfs said, less what was put since */
-	int64_t room_checked_ns;	  /* when; 0: never */
+	int64_t room_checked_ns;	  /* when */
+	bool room_known;		  /* it was asked, and answered */
 
 	struct pool_group ahead_group;
 	unsigned ahead, ahead_max; /* read-aheads under way; atomic */

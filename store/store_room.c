@@ -20,13 +20,13 @@ static int64_t now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* The first caller after a second asks the disk; meanwhile the others take the old answer. */
+/* The first caller after a second asks the disk; meanwhile the others take the old answer. As long as there is none, all ask. */
 static bool must_ask(struct store *s)
 {
 	int64_t now = now_ns();
 
 	scope_lock(&s->lock);
-	if (s->room_checked_ns && now - s->room_checked_ns < ASK_EVERY_NS)
+	if (s->room_known && now - s->room_checked_ns < ASK_EVERY_NS)
 		return false;
 	s->room_checked_ns = now;
 	return true;
@@ -43,6 +43,7 @@ static int ask_disk(struct store *s)
 	scope_lock(&s->lock);
 	s->room_free = (uint64_t)disk.f_bavail * disk.f_frsize;
 	s->room_reserve = all / RESERVE_SHARE < RESERVE_MAX ? all / RESERVE_SHARE : RESERVE_MAX;
+	s->room_known = true;
 	return 0;
 }
 
