@@ -18,6 +18,8 @@ struct leaf {
 	bool changed;
 };
 
+enum { LEAVES_MAX = 1 << 20 }; /* far more than 16 TiB need; a tree that names its own nodes again and again has no more */
+
 struct content_map {
 	struct store *store;
 	struct leaf *leaves;
@@ -45,6 +47,15 @@ void content_free(struct content_map *m)
 uint64_t content_size(const struct content_map *m)
 {
 	return m->size;
+}
+
+/* A chunk is at most CHUNK_MAX bytes long, a hole is as long as it likes. */
+static bool chunks_sane(const struct extent *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].len > CHUNK_MAX && !key_is_hole(&list[i].key))
+			return false;
+	return true;
 }
 
 /* Reads a stored node. list: room for CONTENT_NODE_MAX. */
@@ -93,8 +104,10 @@ static int leaves_reserve(struct content_map *m, size_t more)
 static int add_leaves(struct content_map *m, const struct extent *list, size_t count, unsigned depth)
 {
 	scope_free struct extent *below = depth > 1 ? malloc(CONTENT_NODE_MAX * sizeof *below) : NULL;
-	int rc = depth > 1 && !below ? err_set(ENOMEM, "no memory for a file's map") : leaves_reserve(m, count);
+	int rc = depth > 1 && !below ? err_set(ENOMEM, "no memory for a file's map") : 0;
 
+	if (!rc)
+		rc = count > LEAVES_MAX - m->count ? err_set(EIO, "the file's map is damaged") : leaves_reserve(m, count);
 	for (size_t i = 0; !rc && i < count; i++) {
 		size_t n;
 
@@ -152,7 +165,8 @@ int content_open(struct content_map **out, struct store *store, const struct con
 		return err_set(ENOMEM, "no memory for a file's map");
 	m->store = store;
 	m->root = *root;
-	if (root->depth > CONTENT_DEPTH_MAX || root->count > CONTENT_INLINE_MAX)
+	if (root->depth > CONTENT_DEPTH_MAX || root->count > CONTENT_INLINE_MAX ||
+	    (!root->depth && !chunks_sane(root->extents, root->count)))
 		rc = err_set(EIO, "the file's map is damaged");
 	else if (root->depth)
 		rc = add_leaves(m, root->extents, root->count, root->depth);
@@ -182,6 +196,8 @@ static int leaf_load(struct content_map *m, struct leaf *l)
 	if (!list)
 		return err_set(ENOMEM, "no memory for a file's map");
 	rc = node_read(m->store, &l->key, l->len, list, &l->count);
+	if (!rc && !chunks_sane(list, l->count))
+		rc = err_set(EIO, "a chunk of the file cannot be that long");
 	if (rc) {
 		free(list);
 		return rc;

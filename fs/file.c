@@ -5,8 +5,7 @@
 #include "store/err.h"
 #include "store/log.h"
 
-/* "datasets/scan/a.tif: ..." */
-static int with_path(struct file *f, int rc)
+int file_with_path(struct file *f, int rc)
 {
 	scope_free char *path = NULL, *text = strdup(err_text());
 
@@ -22,7 +21,7 @@ int file_flush(struct file *f, const struct caller *caller)
 	pthread_mutex_lock(&f->lock);
 	rc = file_commit(f, caller, false);
 	pthread_mutex_unlock(&f->lock);
-	return rc ? with_path(f, rc) : 0;
+	return rc ? file_with_path(f, rc) : 0;
 }
 
 int file_fsync(struct file *f, const struct caller *caller)
@@ -55,6 +54,27 @@ static void back_to_saved(struct file *f)
 	file_processing_end(f);
 }
 
+/* The last writer goes: everything into the catalog. Others may come and go while the lock is let go of; whoever is the last in the
+ * end sees to it. Lock held. */
+static int release_writer(struct file *f, const struct caller *caller, bool *closed)
+{
+	int rc = 0;
+
+	while (!rc && f->writers == 1 && (f->error || file_needs_commit(f, true)))
+		rc = file_commit(f, caller, true);
+	if (f->error && f->writers == 1) {
+		scope_free char *text = strdup(err_text());
+
+		back_to_saved(f);
+		err_set(rc ? -rc : EIO, "%s", text ? text : "");
+	}
+	if (--f->writers == 0) {
+		*closed = f->told_written;
+		f->told_written = false;
+	}
+	return rc;
+}
+
 int file_release(struct file *f, const struct caller *caller, bool writable)
 {
 	struct files *files = f->files;
@@ -64,23 +84,10 @@ int file_release(struct file *f, const struct caller *caller, bool writable)
 
 	if (writable) {
 		pthread_mutex_lock(&f->lock);
-		if (f->writers == 1)
-			rc = file_commit(f, caller, true);
-		if (rc)
-			with_path(f, rc);
-		/* Again: another writer may have come while it was committed; then what follows is that one's. */
-		if (f->writers == 1) {
-			closed = f->told_written;
-			f->told_written = false;
-			if (f->error) {
-				scope_free char *text = strdup(err_text());
-
-				back_to_saved(f);
-				err_set(rc ? -rc : EIO, "%s", text ? text : "");
-			}
-		}
-		f->writers--;
+		rc = release_writer(f, caller, &closed);
 		pthread_mutex_unlock(&f->lock);
+		if (rc)
+			file_with_path(f, rc);
 	}
 	file_unref(f);
 	if (closed && files->closed)
@@ -132,10 +139,9 @@ int file_clone(struct file *src, struct file *dst, const struct caller *caller)
 		return rc;
 	pthread_mutex_lock(&dst->lock);
 	file_processing_begin(dst);
-	if (dst->size || dst->dirty_count || dst->moving)
-		rc = -EOPNOTSUPP;
-	else
-		rc = take_content(dst, caller, &content);
+	rc = file_failed(dst);
+	if (!rc)
+		rc = dst->size || dst->dirty_count || dst->moving ? -EOPNOTSUPP : take_content(dst, caller, &content);
 	file_processing_end(dst);
 	tell = !rc && !dst->told_written;
 	if (tell)

@@ -26,14 +26,16 @@ static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
 	return ok;
 }
 
-/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. */
-static int sha_by_reading(struct file *f, uint64_t size, uint8_t sha256[32])
+/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. Gives up when another writer
+ * has come, which would have to wait: it will be done when that one goes. 0 and content->sha256_known, or -errno. */
+static int sha_by_reading(struct file *f, struct content *content)
 {
+	uint64_t size = content->size;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	scope_free uint8_t *bytes = malloc(HASH_STEP);
 	int rc = ctx && bytes && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 ? 0 : err_set(ENOMEM, "no memory to hash");
 
-	for (uint64_t at = 0; !rc && at < size;) {
+	for (uint64_t at = 0; !rc && at < size && f->writers <= 1;) {
 		size_t n = size - at < HASH_STEP ? (size_t)(size - at) : HASH_STEP;
 
 		rc = file_read_map(f, at, bytes, n);
@@ -44,8 +46,10 @@ static int sha_by_reading(struct file *f, uint64_t size, uint8_t sha256[32])
 		}
 		at += n;
 	}
-	if (!rc && EVP_DigestFinal_ex(ctx, sha256, NULL) != 1)
-		rc = err_set(EIO, "SHA-256 failed");
+	if (!rc && f->writers <= 1) {
+		content->sha256_known = EVP_DigestFinal_ex(ctx, content->sha256, NULL) == 1;
+		rc = content->sha256_known ? 0 : err_set(EIO, "SHA-256 failed");
+	}
 	EVP_MD_CTX_free(ctx);
 	return rc;
 }
@@ -61,10 +65,10 @@ static int record_content(struct file *f, const struct caller *caller, const str
 	r.content.mtime_ns = f->mtime_ns;
 	r.content.content = *content;
 	rc = catalog_apply(f->files->catalog, &actor, &r);
+	if (rc == -ENOENT && (catalog_node(f->files->catalog, f->ino, &row) || !row.nlink))
+		rc = 0; /* removed while it was open: nobody will look for it */
 	if (!rc)
 		f->saved = *content;
-	else if (rc == -ENOENT && (catalog_node(f->files->catalog, f->ino, &row) || !row.nlink))
-		rc = 0; /* removed while it was open: nobody will look for it */
 	return rc;
 }
 
@@ -73,7 +77,9 @@ static int commit(struct file *f, const struct caller *caller, bool last)
 {
 	uint64_t size = f->size, have;
 	struct content content = { 0 };
-	int rc;
+	scope_free char *damage = NULL; /* found while hashing old parts: told, but it does not undo what was written */
+	bool changed = f->changed;
+	int rc, rc_hash = 0;
 
 	f->changed = false; /* a write from here on sets it again */
 	file_hand_over(f);
@@ -88,30 +94,33 @@ static int commit(struct file *f, const struct caller *caller, bool last)
 		rc = content_save(f->map, &content);
 	if (!rc) {
 		content.sha256_known = sha_streamed(f, content.size, content.sha256);
-		if (!content.sha256_known && last && content.size <= HASH_AT_CLOSE_MAX) {
-			rc = sha_by_reading(f, content.size, content.sha256);
-			content.sha256_known = !rc;
-		}
+		if (!content.sha256_known && last && content.size <= HASH_AT_CLOSE_MAX)
+			rc_hash = sha_by_reading(f, &content);
+		damage = rc_hash ? strdup(err_text()) : NULL;
 	}
-	if (!rc)
+	if (!rc && (changed || content.sha256_known))
 		rc = record_content(f, caller, &content);
 	if (rc) {
 		f->changed = true;
-		file_fail(f, rc);
+		return file_fail(f, rc);
 	}
-	return rc;
+	return rc_hash ? err_set(-rc_hash, "%s", damage ? damage : "") : 0;
+}
+
+bool file_needs_commit(const struct file *f, bool last)
+{
+	return f->changed ||
+	       (last && f->told_written && !f->saved.sha256_known && f->saved.size <= HASH_AT_CLOSE_MAX);
 }
 
 int file_commit(struct file *f, const struct caller *caller, bool last)
 {
-	int rc = file_failed(f);
+	int rc;
 
-	if (rc)
-		return rc;
-	if (!f->changed && (!last || f->saved.sha256_known || !f->told_written))
-		return 0;
+	/* First wait for a commit that is going on: what it is about to record is not there yet, and it may fail. */
 	file_processing_begin(f);
-	if (f->changed || (last && !f->saved.sha256_known))
+	rc = file_failed(f);
+	if (!rc && file_needs_commit(f, last))
 		rc = commit(f, caller, last);
 	file_processing_end(f);
 	return rc;

@@ -32,6 +32,7 @@ struct run {
 	uint64_t off;
 	uint8_t *data; /* owned */
 	size_t len, cap;
+	bool hash; /* goes on where the file's hash is */
 };
 
 struct file {
@@ -44,7 +45,8 @@ struct file {
 	pthread_cond_t idle;  /* processing ended */
 	unsigned writers;
 	bool processing;
-	bool queued;             /* in the flusher's queue */
+	bool cutting;            /* a truncation is going on: writers wait for idle */
+	bool queued;             /* in the flusher's queue; under files->lock */
 	struct content_map *map; /* changed only by the thread that holds processing, with the lock held */
 	struct content saved;    /* as it is in the catalog */
 	uint64_t size;
@@ -60,7 +62,7 @@ struct file {
 
 	EVP_MD_CTX *sha;         /* of the bytes before sha_off; held by the thread that holds processing */
 	uint64_t sha_off;
-	bool sha_valid;          /* nothing before sha_off was written again */
+	bool sha_valid;          /* nothing before sha_off was put again */
 };
 
 enum { FILE_BUCKETS = 4096 };
@@ -80,7 +82,7 @@ struct files {
 	struct file **queue;  /* ring of files to flush */
 	size_t queue_count, queue_cap;
 	size_t dirty_bytes;
-	uint64_t closes;      /* files that left the table */
+	uint64_t closes[FILE_BUCKETS]; /* files that left a bucket */
 	unsigned working;     /* files that the flusher is at */
 	bool stop;
 	pthread_t flusher;
@@ -105,13 +107,17 @@ bool file_hand_over_growing(struct file *file, struct run *run);
 int file_put_moving(struct file *file);
 /* Forgets all that is not in the map yet. Lock held. */
 void file_drop_runs(struct file *file);
-/* Reads stored bytes of the map (processing held, or under the lock). */
+/* file_read.c: reads stored bytes of the map. Lock held, let go of meanwhile; processing held, so that the map stays as it is. */
 int file_read_map(struct file *file, uint64_t off, uint8_t *to, size_t len);
 
-/* file_commit.c: everything dirty into the map and the catalog. Lock held, let go of meanwhile. */
+/* file_commit.c: everything dirty into the map and the catalog. Lock held, let go of meanwhile. last: the hash too. */
 int file_commit(struct file *file, const struct caller *caller, bool last);
+/* Would file_commit() have something to do? */
+bool file_needs_commit(const struct file *file, bool last);
 
 int file_fail(struct file *file, int rc); /* makes it sticky, with err_text(); lock held */
 int file_failed(struct file *file);       /* -errno and its sentence when it is; lock held */
+/* file.c: "datasets/scan/a.tif: " in front of the sentence; returns rc. Call without locks. */
+int file_with_path(struct file *file, int rc);
 
 #endif

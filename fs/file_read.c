@@ -80,9 +80,11 @@ int file_read_map(struct file *f, uint64_t off, uint8_t *to, size_t len)
 	struct plan p = { 0 };
 	int rc = plan_map(f, off, to, len, &p);
 
+	pthread_mutex_unlock(&f->lock);
 	if (!rc)
 		rc = read_plan(f, &p);
 	free(p.list);
+	pthread_mutex_lock(&f->lock);
 	return rc;
 }
 

@@ -137,13 +137,15 @@ static bool pass_on(struct file *f, size_t run)
 	return f->dirty[run].len >= RUN_FLUSH && file_hand_over_growing(f, &f->dirty[run]);
 }
 
-static int write_locked(struct file *f, uint64_t off, const void *from, size_t len, bool append, bool *queue, bool *tell,
-			int64_t *added)
+static int write_locked(struct file *f, uint64_t off, const void *from, size_t len, bool append, bool *queue, bool *tell)
 {
+	int64_t added = 0;
 	size_t run;
 	int rc;
 
 	scope_lock(&f->lock);
+	while (f->cutting)
+		pthread_cond_wait(&f->idle, &f->lock);
 	rc = file_failed(f);
 	if (rc)
 		return rc;
@@ -151,7 +153,8 @@ static int write_locked(struct file *f, uint64_t off, const void *from, size_t l
 		off = f->size;
 	if (off > FILE_BYTES_MAX || len > FILE_BYTES_MAX - off)
 		return err_set(EFBIG, "a file is at most 16 TiB");
-	rc = dirty_put(f, off, from, len, &run, added);
+	rc = dirty_put(f, off, from, len, &run, &added);
+	files_add_dirty(f->files, added); /* before anybody can put them away and subtract them */
 	if (rc)
 		return file_fail(f, rc);
 	if (off < f->sha_off)
@@ -170,20 +173,16 @@ int64_t file_write(struct file *f, const struct caller *caller, uint64_t off, co
 {
 	struct files *files = f->files;
 	bool queue = false, tell = false;
-	int64_t added = 0;
 	int rc;
 
 	(void)caller;
 	if (!len)
 		return 0;
 	rc = store_room(files->store, files_dirty(files) + len);
+	if (!rc)
+		rc = write_locked(f, off, from, len, append, &queue, &tell);
 	if (rc)
-		return rc;
-	rc = write_locked(f, off, from, len, append, &queue, &tell, &added);
-	if (added)
-		files_add_dirty(files, added);
-	if (rc)
-		return rc;
+		return file_with_path(f, rc);
 	if (tell && files->written)
 		files->written(files->ctx, f->ino);
 	if (queue)
@@ -239,7 +238,7 @@ static int map_cut(struct file *f, uint64_t size)
 	}
 	if (!rc)
 		rc = content_splice(f->map, start, have - start, NULL, 0);
-	/* No run can be above these bytes: all were put into the map before. */
+	/* No run is above these bytes: all were put into the map before, and writers wait. */
 	if (!rc && rest)
 		rc = dirty_put(f, start, rest, (size_t)(size - start), &run, &added);
 	if (added)
@@ -251,29 +250,22 @@ static int shrink(struct file *f, uint64_t size)
 {
 	int rc = 0;
 
+	f->cutting = true; /* else what is written meanwhile could end up below the bytes that a cut chunk keeps */
 	dirty_cut(f, size);
 	file_processing_begin(f);
 	if (size) {
 		file_hand_over(f);
 		rc = file_put_moving(f);
 	} else {
-		while (f->moving) {
-			struct run *r = f->moving;
-
-			f->moving = r->next;
-			files_add_dirty(f->files, -(int64_t)r->len);
-			free(r->data);
-			free(r);
-		}
-		f->moving_end = &f->moving;
+		file_drop_runs(f);
 	}
-	dirty_cut(f, size); /* written while runs were put away */
 	if (!rc)
 		rc = map_cut(f, size);
-	if (size < f->sha_off) {
-		f->sha_valid = size == 0;
+	if (size < f->sha_off || !size) {
+		f->sha_valid = !size;
 		f->sha_off = 0;
 	}
+	f->cutting = false;
 	file_processing_end(f);
 	return rc;
 }
@@ -285,8 +277,10 @@ int file_truncate(struct file *f, const struct caller *caller, uint64_t size)
 
 	(void)caller;
 	if (size > FILE_BYTES_MAX)
-		return err_set(EFBIG, "a file is at most 16 TiB");
+		return file_with_path(f, err_set(EFBIG, "a file is at most 16 TiB"));
 	pthread_mutex_lock(&f->lock);
+	while (f->cutting)
+		pthread_cond_wait(&f->idle, &f->lock);
 	rc = file_failed(f);
 	if (!rc && size < f->size)
 		rc = shrink(f, size);
@@ -302,5 +296,5 @@ int file_truncate(struct file *f, const struct caller *caller, uint64_t size)
 	pthread_mutex_unlock(&f->lock);
 	if (tell && f->files->written)
 		f->files->written(f->files->ctx, f->ino);
-	return rc;
+	return rc ? file_with_path(f, rc) : 0;
 }

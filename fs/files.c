@@ -55,7 +55,7 @@ void file_unref(struct file *f)
 	for (at = bucket_of(files, f->ino); *at != f; at = &(*at)->next)
 		;
 	*at = f->next;
-	files->closes++;
+	files->closes[f->ino % FILE_BUCKETS]++;
 	pthread_mutex_unlock(&files->lock);
 	file_free(f);
 }
@@ -97,15 +97,15 @@ static int file_load(struct files *files, uint64_t ino, struct file **out)
 	return 0;
 }
 
-/* Puts a loaded file into the table. False: another one was opened, or opened and closed, while it was loaded, so it may be old;
- * *there: the other one, with a reference. */
+/* Puts a loaded file into the table. False: it was opened by somebody else, or perhaps opened and closed, while it was loaded, so it
+ * may be old; *there: the other one, with a reference. */
 static bool insert(struct files *files, struct file *f, uint64_t closes, struct file **there)
 {
 	scope_lock(&files->lock);
 	*there = find_locked(files, f->ino);
 	if (*there)
 		(*there)->refs++;
-	if (*there || files->closes != closes)
+	if (*there || files->closes[f->ino % FILE_BUCKETS] != closes)
 		return false;
 	f->refs = 1;
 	f->next = *bucket_of(files, f->ino);
@@ -122,7 +122,7 @@ static int find_or_load(struct files *files, uint64_t ino, struct file **out)
 
 	while (!f) {
 		pthread_mutex_lock(&files->lock);
-		closes = files->closes;
+		closes = files->closes[ino % FILE_BUCKETS];
 		pthread_mutex_unlock(&files->lock);
 		rc = file_load(files, ino, &f);
 		if (rc)

@@ -255,10 +255,10 @@ static int real_set_attr(struct fs *fs, const struct caller *who, const struct n
 	if (change->set & CHANGE_UID)
 		user_name(change->uid, owner, sizeof owner);
 	r.attr.owner = owner;
-	rc = catalog_apply(fs->catalog, &actor, &r);
-	if (!rc && (change->set & CHANGE_MTIME))
+	/* First, so that a commit in between (rsync sets times while its close is under way) does not bring back the old time. */
+	if (change->set & CHANGE_MTIME)
 		files_set_mtime(fs->files, node->number, change->mtime_ns);
-	return rc;
+	return catalog_apply(fs->catalog, &actor, &r);
 }
 
 int real_dataset_of_target(struct fs *fs, const char *target, struct dataset_row *row)
