@@ -10,8 +10,8 @@
  * Errors of writing are sticky for the file: later write, flush and fsync report them again, until its last release.
  * The disk's reserve is checked at write (-ENOSPC there, not at close).
  *
- * SHA-256 of the whole file is computed in stream while writing is sequential, else by reading once at the last release
- * (until then sha256_known is false).
+ * SHA-256 of the whole file is computed in stream while writing is sequential, else by reading once at the last release, up to
+ * 4 GiB (until then, and for larger files that were not written in order, sha256_known is false).
  *
  * Threads: everything may be called from any thread; readers of one file do not wait for each other's decoding.
  */

@@ -82,8 +82,9 @@ static int commit(struct file *f, const struct caller *caller, bool last)
 	int rc, rc_hash = 0;
 
 	f->changed = false; /* a write from here on sets it again */
-	file_hand_over(f);
-	rc = file_put_moving(f);
+	rc = file_hand_over(f); /* what is left out would be recorded as a hole */
+	if (!rc)
+		rc = file_put_moving(f);
 	have = content_size(f->map);
 	if (!rc && have < size) {
 		struct extent hole = { .len = size - have };

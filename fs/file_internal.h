@@ -99,8 +99,8 @@ void file_unref(struct file *file);
 /* file_put.c; begin/end: waits for and gives back `processing`. Lock held. */
 void file_processing_begin(struct file *file);
 void file_processing_end(struct file *file);
-/* Hands over all dirty runs (or those that are worth it) to the list of those on their way. Lock held. */
-void file_hand_over(struct file *file);
+/* Hands over all dirty runs to the list of those on their way. 0; -ENOMEM: some are still dirty. Lock held. */
+int file_hand_over(struct file *file);
 /* Cuts a growing run at a chunk border, hands over what is before it. Lock held. True when something was handed over. */
 bool file_hand_over_growing(struct file *file, struct run *run);
 /* Puts all runs on their way into the map. Lock held, let go of meanwhile; processing held. 0 or -errno (sticky). */

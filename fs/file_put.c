@@ -31,15 +31,19 @@ static int move_run(struct file *f, struct run run)
 	return 0;
 }
 
-void file_hand_over(struct file *f)
+int file_hand_over(struct file *f)
 {
 	size_t i = 0;
+	int rc = 0;
 
-	while (i < f->dirty_count && !move_run(f, f->dirty[i]))
-		i++;
+	while (i < f->dirty_count && !rc) {
+		rc = move_run(f, f->dirty[i]);
+		i += !rc;
+	}
 	if (i)
 		memmove(f->dirty, f->dirty + i, (f->dirty_count - i) * sizeof *f->dirty);
 	f->dirty_count -= i;
+	return rc;
 }
 
 /* The last chunk border in a run that still grows. */

@@ -131,7 +131,7 @@ static int dirty_put(struct file *f, uint64_t off, const uint8_t *from, size_t l
 static bool pass_on(struct file *f, size_t run)
 {
 	if (f->dirty_count > RUNS_MAX) {
-		file_hand_over(f);
+		(void)file_hand_over(f); /* what stays dirty is tried again */
 		return true;
 	}
 	return f->dirty[run].len >= RUN_FLUSH && file_hand_over_growing(f, &f->dirty[run]);
@@ -254,8 +254,9 @@ static int shrink(struct file *f, uint64_t size)
 	dirty_cut(f, size);
 	file_processing_begin(f);
 	if (size) {
-		file_hand_over(f);
-		rc = file_put_moving(f);
+		rc = file_hand_over(f);
+		if (!rc)
+			rc = file_put_moving(f);
 	} else {
 		file_drop_runs(f);
 	}

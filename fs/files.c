@@ -251,7 +251,7 @@ static bool flush_idle(struct files *files)
 
 		pthread_mutex_lock(&list[i]->lock);
 		dirty = list[i]->dirty_count > 0;
-		file_hand_over(list[i]);
+		(void)file_hand_over(list[i]); /* what stays dirty is tried again */
 		pthread_mutex_unlock(&list[i]->lock);
 		if (dirty)
 			files_queue(files, list[i]);

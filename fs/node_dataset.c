@@ -88,3 +88,30 @@ int dataset_emit_links(struct fs *fs, const struct caller *who, const uint32_t *
 
 	return dataset_each(fs, who, list, count, scope, emit_link, &l);
 }
+
+struct things {
+	enum dataset_thing thing;
+	const struct node_ops *ops;
+	node_emit emit;
+	void *ctx;
+};
+
+static int emit_thing(void *ctx, const struct dataset_row *row)
+{
+	struct things *t = ctx;
+
+	return node_emit_one(t->emit, t->ctx, t->ops, thing_number(t->thing, row->number), row->name);
+}
+
+int dataset_emit_things(struct fs *fs, const struct caller *who, enum dataset_scope scope, enum dataset_thing thing,
+			const struct node_ops *ops, node_emit emit, void *ctx)
+{
+	struct things t = { .thing = thing, .ops = ops, .emit = emit, .ctx = ctx };
+	scope_free uint32_t *list = NULL;
+	size_t count = 0;
+	int rc = catalog_datasets(fs->catalog, &list, &count);
+
+	if (!rc)
+		rc = dataset_each(fs, who, list, count, scope, emit_thing, &t);
+	return rc < 0 ? rc : 0;
+}

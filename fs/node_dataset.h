@@ -62,4 +62,8 @@ int dataset_each(struct fs *fs, const struct caller *who, const uint32_t *list, 
 int dataset_emit_links(struct fs *fs, const struct caller *who, const uint32_t *list, size_t count,
 		       enum dataset_scope scope, uint32_t where, node_emit emit, void *ctx);
 
+/* Emits the thing of each dataset that the caller may see, under the dataset's short name. */
+int dataset_emit_things(struct fs *fs, const struct caller *who, enum dataset_scope scope, enum dataset_thing thing,
+			const struct node_ops *ops, node_emit emit, void *ctx);
+
 #endif

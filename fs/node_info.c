@@ -30,29 +30,10 @@ static int infos_lookup(struct fs *fs, const struct caller *who, const struct no
 	return rc;
 }
 
-struct emitting {
-	node_emit emit;
-	void *ctx;
-};
-
-static int emit_info(void *ctx, const struct dataset_row *row)
-{
-	struct emitting *e = ctx;
-
-	return node_emit_one(e->emit, e->ctx, &node_ops_info, thing_number(THING_INFO, row->number), row->name);
-}
-
 static int infos_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx)
 {
-	struct emitting e = { .emit = emit, .ctx = ctx };
-	scope_free uint32_t *list = NULL;
-	size_t count = 0;
-	int rc = catalog_datasets(fs->catalog, &list, &count);
-
 	(void)folder;
-	if (!rc)
-		rc = dataset_each(fs, who, list, count, SCOPE_ALL, emit_info, &e);
-	return rc < 0 ? rc : 0;
+	return dataset_emit_things(fs, who, SCOPE_ALL, THING_INFO, &node_ops_info, emit, ctx);
 }
 
 const struct node_ops node_ops_infos = {

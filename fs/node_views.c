@@ -38,30 +38,10 @@ static int views_lookup(struct fs *fs, const struct caller *who, const struct no
 	return rc;
 }
 
-struct emitting {
-	node_emit emit;
-	void *ctx;
-};
-
-static int emit_dataset(void *ctx, const struct dataset_row *row)
-{
-	struct emitting *e = ctx;
-
-	return node_emit_one(e->emit, e->ctx, &node_ops_image_folder, thing_number(THING_VIEWS, row->number),
-			     row->name);
-}
-
 static int views_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx)
 {
-	struct emitting e = { .emit = emit, .ctx = ctx };
-	scope_free uint32_t *list = NULL;
-	size_t count = 0;
-	int rc = catalog_datasets(fs->catalog, &list, &count);
-
 	(void)folder;
-	if (!rc)
-		rc = dataset_each(fs, who, list, count, SCOPE_SCANS, emit_dataset, &e);
-	return rc < 0 ? rc : 0;
+	return dataset_emit_things(fs, who, SCOPE_SCANS, THING_VIEWS, &node_ops_image_folder, emit, ctx);
 }
 
 const struct node_ops node_ops_views = {
@@ -402,6 +382,11 @@ static int image_folder_lookup(struct fs *fs, const struct caller *who, const st
 		return rc < 0 ? rc : 0;
 	return err_set(ENOENT, "%s: %s has no such view", name, p.dataset.name);
 }
+
+struct emitting {
+	node_emit emit;
+	void *ctx;
+};
 
 static int emit_entry(void *ctx, const char *name, struct node node)
 {
