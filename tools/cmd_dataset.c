@@ -107,7 +107,13 @@ int cmd_ready(const struct invocation *in)
 
 static void print_value(const char *key, const json_t *value)
 {
-	char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	char *text;
+
+	if (json_is_object(json_array_get(value, 0))) { /* images, broken files: --json has them all */
+		printf("%-20s %zu (see --json)\n", key, json_array_size(value));
+		return;
+	}
+	text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 
 	if (text && *text && strcmp(text, "null") != 0)
 		printf("%-20s %s\n", key, text);
