@@ -378,6 +378,7 @@ int arrival_catch_up(struct arrival *a, uint32_t dataset)
 {
 	struct tracked *t;
 
+	files_settle(a->fs->files); /* a file that could not be stored is told by its readers */
 	scope_lock(&a->lock);
 	look_into_all(a, dataset);
 	while ((t = find_tracked(a, dataset)) && t->surveying)
@@ -387,6 +388,7 @@ int arrival_catch_up(struct arrival *a, uint32_t dataset)
 
 void arrival_look_into_new(struct arrival *a)
 {
+	files_settle(a->fs->files);
 	scope_lock(&a->lock);
 	look_into_all(a, 0);
 }

@@ -14,21 +14,51 @@ int file_with_path(struct file *f, int rc)
 	return err_set(-rc, "datasets/%s: %s", path, text);
 }
 
+bool file_is_pending(const struct file *f)
+{
+	return f->changed || f->committing || f->dirty_count || f->moving;
+}
+
+/* All of it is new and the disk has room: nothing that the writer has to be told is to be expected. Lock held. */
+static bool can_promise(struct file *f)
+{
+	return f->fresh && !file_hand_over(f) && !store_room(f->files->store, files_dirty(f->files));
+}
+
 int file_flush(struct file *f, const struct caller *caller)
 {
+	bool promised = false;
 	int rc;
 
 	pthread_mutex_lock(&f->lock);
-	rc = file_commit(f, caller, false);
+	rc = file_failed(f);
+	if (!rc && file_is_pending(f) && can_promise(f)) {
+		if (!f->promised)
+			f->promised_to = *caller;
+		f->promised = promised = true;
+	} else if (!rc) {
+		rc = file_commit(f, caller);
+	}
+	if (rc)
+		f->error_told = true;
 	pthread_mutex_unlock(&f->lock);
+	if (promised) {
+		files_queue(f->files, f);
+		rc = files_wait_for_room(f->files);
+	}
 	return rc ? file_with_path(f, rc) : 0;
 }
 
 int file_fsync(struct file *f, const struct caller *caller)
 {
-	int rc = file_flush(f, caller);
+	int rc;
 
-	return rc ? rc : catalog_sync(f->files->catalog);
+	pthread_mutex_lock(&f->lock);
+	rc = file_commit(f, caller);
+	if (rc)
+		f->error_told = true;
+	pthread_mutex_unlock(&f->lock);
+	return rc ? file_with_path(f, rc) : catalog_sync(f->files->catalog);
 }
 
 /* The last writer is gone and what it wrote could not be kept: the file is what the catalog says again, for those who still have it
@@ -44,7 +74,9 @@ static void back_to_saved(struct file *f)
 		content_free(f->map);
 		f->map = map;
 		f->size = f->saved.size;
-		f->changed = false;
+		f->changed = f->promised = f->error_told = false;
+		f->fresh = !f->size;
+		file_cut_reset(f, !f->size);
 		f->sha_off = 0;
 		f->sha_valid = !f->size;
 		f->error = 0;
@@ -54,44 +86,44 @@ static void back_to_saved(struct file *f)
 	file_processing_end(f);
 }
 
-/* The last writer goes: everything into the catalog. Others may come and go while the lock is let go of; whoever is the last in the
- * end sees to it. Lock held. */
-static int release_writer(struct file *f, const struct caller *caller, bool *closed)
+/* The last writer went: what is left to be done is for a flusher. Lock held. Returns the failure that the file has. */
+static int last_release(struct file *f, const struct caller *caller)
 {
-	int rc = 0;
+	int rc = file_failed(f);
 
-	while (!rc && f->writers == 1 && (f->error || file_needs_commit(f, true)))
-		rc = file_commit(f, caller, true);
-	if (f->error && f->writers == 1) {
+	if (rc && f->error_told) {
 		scope_free char *text = strdup(err_text());
 
 		back_to_saved(f);
-		err_set(rc ? -rc : EIO, "%s", text ? text : "");
+		err_set(-rc, "%s", text ? text : "");
+	} else if (!rc && file_is_pending(f)) {
+		if (!f->promised)
+			f->promised_to = *caller;
+		f->promised = true;
 	}
-	if (--f->writers == 0) {
-		*closed = f->told_written;
-		f->told_written = false;
-	}
+	f->closing |= f->told_written;
+	f->told_written = false;
 	return rc;
 }
 
 int file_release(struct file *f, const struct caller *caller, bool writable)
 {
-	struct files *files = f->files;
-	uint64_t ino = f->ino;
-	bool closed = false;
+	bool queue = false;
 	int rc = 0;
 
 	if (writable) {
 		pthread_mutex_lock(&f->lock);
-		rc = release_writer(f, caller, &closed);
+		if (--f->writers == 0) {
+			rc = last_release(f, caller);
+			queue = f->closing || f->promised || f->error;
+		}
 		pthread_mutex_unlock(&f->lock);
 		if (rc)
 			file_with_path(f, rc);
 	}
+	if (queue)
+		files_queue(f->files, f);
 	file_unref(f);
-	if (closed && files->closed)
-		files->closed(files->ctx, ino);
 	return rc;
 }
 
@@ -118,7 +150,8 @@ static int take_content(struct file *dst, const struct caller *caller, const str
 	dst->map = map;
 	dst->saved = *content;
 	dst->size = content->size;
-	dst->changed = false;
+	dst->changed = dst->fresh = false;
+	file_cut_reset(dst, false);
 	dst->sha_valid = false;
 	return 0;
 }
@@ -132,7 +165,7 @@ int file_clone(struct file *src, struct file *dst, const struct caller *caller)
 	if (src == dst)
 		return -EOPNOTSUPP;
 	pthread_mutex_lock(&src->lock);
-	rc = file_commit(src, caller, false);
+	rc = file_commit(src, caller);
 	content = src->saved;
 	pthread_mutex_unlock(&src->lock);
 	if (rc)

@@ -3,15 +3,22 @@
  * open, shared by its handles.
  *
  * Writing: bytes wait in memory as dirty runs; sequential or not. When they pass a threshold they are cut into chunks and put
- * into the store (in parallel on the store's pool), tail of a growing file excepted. Small files stay in memory until they
- * close. A commit (flush, fsync, last release) puts the rest, saves the content tree and applies one REC_CONTENT.
- * Overwriting part of a chunk is copy on write of that chunk.
+ * into the store by threads behind the writers, tail of a growing file excepted. Small files stay in memory until they
+ * close. A commit puts the rest, saves the content tree and applies one REC_CONTENT. Overwriting part of a chunk is copy on write of
+ * that chunk.
+ *
+ * When a commit happens: fsync waits for it. A close of a file whose content is all new (a copy) does not: it is promised, done
+ * behind the writer, and in the catalog within moments; what waits is bounded in bytes and in time (2 s), and beyond that writers
+ * wait. Until then the file stays in the table, where everybody who reads, stats or opens it finds it first. A close after a
+ * change of stored content waits for its commit, since that may meet damage, which the writer should be told.
  *
  * Errors of writing are sticky for the file: later write, flush and fsync report them again, until its last release.
- * The disk's reserve is checked at write (-ENOSPC there, not at close).
+ * The disk's reserve is checked at write (-ENOSPC there, not at close). A promise that finds the disk full all the same is kept
+ * in memory and tried again; one that cannot be kept (the disk fails) is logged, and reading the file says so (-EIO) until the
+ * next mount.
  *
- * SHA-256 of the whole file is computed in stream while writing is sequential, else by reading once at the last release, up to
- * 4 GiB (until then, and for larger files that were not written in order, sha256_known is false).
+ * SHA-256 of the whole file is computed in stream while writing is sequential, else by reading once after the last release;
+ * large files are read when nothing else is to be done (until then sha256_known is false).
  *
  * Threads: everything may be called from any thread; readers of one file do not wait for each other's decoding.
  */
@@ -28,7 +35,7 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 int files_free(struct files *files);
 
 /* Called (from any thread, without locks) after the last writer of a file that changed has released it and its content is
- * in the catalog; and at the first write of a handle. For arrival. */
+ * in the catalog, or was lost; and at the first write of a handle. For arrival. */
 void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino),
 		    void (*written)(void *ctx, uint64_t ino), void *ctx);
 
@@ -41,22 +48,25 @@ int64_t file_read(struct file *file, uint64_t off, void *to, size_t len);
 int64_t file_write(struct file *file, const struct caller *caller, uint64_t off, const void *from, size_t len, bool append);
 int file_truncate(struct file *file, const struct caller *caller, uint64_t size);
 
-/* close(2) of one descriptor: commits what is dirty, reports errors. Comes several times. */
+/* close(2) of one descriptor: commits what is dirty, or promises to; reports errors. Comes several times. */
 int file_flush(struct file *file, const struct caller *caller);
 /* Commits and makes durable (catalog_sync). */
 int file_fsync(struct file *file, const struct caller *caller);
-/* Gives back one file_open(). The last writer's release commits and tells closed(). Returns what the commit said. */
+/* Gives back one file_open(). After the last writer's release what is dirty is committed and closed() told, behind the caller. */
 int file_release(struct file *file, const struct caller *caller, bool writable);
 
 /* utimens while it is open: remembered, so that a later commit does not overwrite a time that somebody set. */
 void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns);
 
-/* Size and mtime as they are now, dirty bytes included. False when the file is not open for writing (the catalog is right). */
+/* Size and mtime as they are now, dirty bytes included. False: the catalog is right if it is read after this call. */
 bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtime_ns);
-/* Is anybody writing it? */
+/* Is anybody writing it, or is it not committed yet? */
 bool files_writing(struct files *files, uint64_t ino);
 /* Commits every file that is dirty (for sync of a folder and for shutdown). */
 int files_commit_all(struct files *files);
+
+/* Everything that was closed before the call is in the catalog, hashed unless it is large, and closed() was told. The first failure. */
+int files_settle(struct files *files);
 
 /* dst becomes a copy of src's content without copying bytes (copy_file_range of a whole file). 0; -EOPNOTSUPP when the
  * range is not the whole or dst is not empty. */

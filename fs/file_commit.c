@@ -6,9 +6,6 @@
 #include "store/log.h"
 
 enum { HASH_STEP = 1 << 20 };
-/* A larger file that was not written in order gets no hash when it is closed: reading it all would hold up the close, and by that
- * others. Its SHA-256 stays unknown. */
-#define HASH_AT_CLOSE_MAX (4ULL << 30)
 
 /* The hash that went along with the writing, when nothing was missed. */
 static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
@@ -26,16 +23,17 @@ static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
 	return ok;
 }
 
-/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. Gives up when another writer
- * has come, which would have to wait: it will be done when that one goes. 0 and content->sha256_known, or -errno. */
+/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. Gives up when a writer has come,
+ * which would have to wait, or at the end. 0 and content->sha256_known, or -errno. */
 static int sha_by_reading(struct file *f, struct content *content)
 {
 	uint64_t size = content->size;
+	bool given_up = f->writers;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	scope_free uint8_t *bytes = malloc(HASH_STEP);
 	int rc = ctx && bytes && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 ? 0 : err_set(ENOMEM, "no memory to hash");
 
-	for (uint64_t at = 0; !rc && at < size && f->writers <= 1;) {
+	for (uint64_t at = 0; !rc && at < size && !given_up;) {
 		size_t n = size - at < HASH_STEP ? (size_t)(size - at) : HASH_STEP;
 
 		rc = file_read_map(f, at, bytes, n);
@@ -45,8 +43,9 @@ static int sha_by_reading(struct file *f, struct content *content)
 			pthread_mutex_lock(&f->lock);
 		}
 		at += n;
+		given_up = f->writers || f->files->stop;
 	}
-	if (!rc && f->writers <= 1) {
+	if (!rc && !given_up) {
 		content->sha256_known = EVP_DigestFinal_ex(ctx, content->sha256, NULL) == 1;
 		rc = content->sha256_known ? 0 : err_set(EIO, "SHA-256 failed");
 	}
@@ -72,57 +71,81 @@ static int record_content(struct file *f, const struct caller *caller, const str
 	return rc;
 }
 
-/* Processing held. */
-static int commit(struct file *f, const struct caller *caller, bool last)
+bool file_may_succeed_later(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM;
+}
+
+/* Everything into the map. Processing held. */
+static int complete_map(struct file *f)
 {
 	uint64_t size = f->size, have;
-	struct content content = { 0 };
-	scope_free char *damage = NULL; /* found while hashing old parts: told, but it does not undo what was written */
-	bool changed = f->changed;
-	int rc, rc_hash = 0;
+	int rc = file_hand_over(f); /* what is left out would be recorded as a hole */
 
-	f->changed = false; /* a write from here on sets it again */
-	rc = file_hand_over(f); /* what is left out would be recorded as a hole */
 	if (!rc)
-		rc = file_put_moving(f);
+		rc = file_put_moving(f, true, 0);
 	have = content_size(f->map);
 	if (!rc && have < size) {
 		struct extent hole = { .len = size - have };
 
 		rc = content_splice(f->map, have, 0, &hole, 1);
 	}
+	return rc;
+}
+
+int file_commit_processing(struct file *f, const struct caller *caller)
+{
+	struct content content = { 0 };
+	int rc = file_failed(f);
+
+	if (rc || !file_is_pending(f)) {
+		f->promised = false;
+		return rc;
+	}
+	f->committing = true;
+	f->changed = false; /* a write from here on sets it again */
+	rc = complete_map(f);
 	if (!rc)
 		rc = content_save(f->map, &content);
 	if (!rc) {
 		content.sha256_known = sha_streamed(f, content.size, content.sha256);
-		if (!content.sha256_known && last && content.size <= HASH_AT_CLOSE_MAX)
-			rc_hash = sha_by_reading(f, &content);
-		damage = rc_hash ? strdup(err_text()) : NULL;
+		rc = record_content(f, f->promised ? &f->promised_to : caller, &content);
 	}
-	if (!rc && (changed || content.sha256_known))
-		rc = record_content(f, caller, &content);
+	f->committing = false;
 	if (rc) {
 		f->changed = true;
-		return file_fail(f, rc);
+		return f->promised && file_may_succeed_later(rc) ? rc : file_fail(f, rc);
 	}
-	return rc_hash ? err_set(-rc_hash, "%s", damage ? damage : "") : 0;
+	f->fresh = false;
+	f->promised &= f->changed;
+	return 0;
 }
 
-bool file_needs_commit(const struct file *f, bool last)
-{
-	return f->changed ||
-	       (last && f->told_written && !f->saved.sha256_known && f->saved.size <= HASH_AT_CLOSE_MAX);
-}
-
-int file_commit(struct file *f, const struct caller *caller, bool last)
+int file_commit(struct file *f, const struct caller *caller)
 {
 	int rc;
 
 	/* First wait for a commit that is going on: what it is about to record is not there yet, and it may fail. */
 	file_processing_begin(f);
-	rc = file_failed(f);
-	if (!rc && file_needs_commit(f, last))
-		rc = commit(f, caller, last);
+	rc = file_commit_processing(f, caller);
 	file_processing_end(f);
 	return rc;
+}
+
+bool file_needs_hash(const struct file *f)
+{
+	return !f->writers && !f->error && !file_is_pending(f) && !f->saved.sha256_known;
+}
+
+int file_hash_processing(struct file *f)
+{
+	struct content content = f->saved;
+	int rc = sha_by_reading(f, &content);
+
+	/* Damage in old parts does not undo what was written. */
+	if (rc || !content.sha256_known)
+		return 0;
+	if (!file_needs_hash(f))
+		return 0;
+	return record_content(f, &caller_self, &content);
 }

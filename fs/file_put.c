@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "fs/file_internal.h"
-#include "store/chunker.h"
 #include "store/err.h"
 
 void file_processing_begin(struct file *f)
@@ -46,56 +45,20 @@ int file_hand_over(struct file *f)
 	return rc;
 }
 
-/* The last chunk border in a run that still grows. */
-static size_t last_border(const struct run *run)
+bool file_hand_over_run(struct file *f, struct run *run)
 {
-	size_t at = 0, n;
-
-	while ((n = chunker_cut(NULL, run->off + at, run->data + at, run->len - at, false)))
-		at += n;
-	return at;
-}
-
-bool file_hand_over_growing(struct file *f, struct run *run)
-{
-	size_t border = last_border(run), rest = run->len - border;
-	struct run tail = { .off = run->off + border, .len = rest, .cap = rest ? rest : 1 };
-
-	if (!border)
-		return false;
-	tail.data = malloc(tail.cap);
-	if (!tail.data)
+	if (move_run(f, *run))
 		return false; /* it goes on growing; the commit will take it */
-	memcpy(tail.data, run->data + border, rest);
-	run->len = border;
-	if (move_run(f, *run)) {
-		run->len += rest;
-		free(tail.data);
-		return false;
-	}
-	*run = tail;
-	if (!rest) {
-		free(tail.data);
-		f->dirty_count--;
-		memmove(run, run + 1, (size_t)(f->dirty + f->dirty_count - run) * sizeof *run);
-	}
+	f->dirty_count--;
+	memmove(run, run + 1, (size_t)(f->dirty + f->dirty_count - run) * sizeof *run);
 	return true;
 }
 
 /* ---- runs into the map ---- */
 
-struct piece { /* what becomes chunks: one or more runs, and the rest of the chunks that they begin, lie and end in */
-	const struct run *first;
-	size_t runs;
-	uint64_t start, end; /* in the file; both are borders of chunks, or the end of the map */
-	uint64_t old_len;    /* of the map that it replaces */
-	const uint8_t *bytes;
-	uint8_t *own; /* the bytes, when they are not the run's own; owned */
-	bool hashed;
-};
-
 struct put_job {
 	struct store *store;
+	const struct chunk_plan *plan;
 	const uint8_t *bytes;
 	uint64_t off;
 	size_t len;
@@ -107,27 +70,119 @@ static int put_chunk(void *arg)
 	struct put_job *job = arg;
 
 	job->extent->len = job->len;
-	return store_put(job->store, NULL, job->off, job->bytes, job->len, &job->extent->key);
+	return store_put(job->store, job->plan, job->off, job->bytes, job->len, &job->extent->key);
 }
 
 struct hash_job {
 	EVP_MD_CTX *sha;
-	const struct piece *piece;
+	const uint8_t *bytes;
+	size_t len;
 	bool failed;
 };
 
-static int hash_runs(void *arg)
+static int hash_bytes(void *arg)
 {
 	struct hash_job *job = arg;
-	const struct run *r = job->piece->first;
 
-	for (size_t i = 0;; r = r->next) {
-		if (r->hash && EVP_DigestUpdate(job->sha, r->data, r->len) != 1)
-			job->failed = true;
-		if (++i == job->piece->runs) /* the last one's next may change meanwhile */
-			return 0;
-	}
+	job->failed = EVP_DigestUpdate(job->sha, job->bytes, job->len) != 1;
+	return 0;
 }
+
+int piece_add(struct piece *p, size_t len, const struct chunk_plan *plan)
+{
+	if (p->count == p->cap) {
+		size_t cap = p->cap ? p->cap * 2 : 16;
+		struct cut *cuts = realloc(p->cuts, cap * sizeof *cuts);
+
+		if (!cuts)
+			return err_set(ENOMEM, "no memory to store what is written");
+		p->cuts = cuts;
+		p->cap = cap;
+	}
+	p->cuts[p->count] = (struct cut) { .len = len };
+	if (plan)
+		p->cuts[p->count].plan = *plan;
+	p->count++;
+	return 0;
+}
+
+int piece_own(struct file *f, struct piece *p, size_t len)
+{
+	p->own = run_memory_take(&f->files->memory, len, &p->own_cap);
+	p->bytes = p->own;
+	return p->own ? 0 : err_set(ENOMEM, "no memory to store what is written");
+}
+
+void piece_free(struct file *f, struct piece *p)
+{
+	run_memory_give(&f->files->memory, p->own, p->own_cap, 0);
+	free(p->cuts);
+}
+
+void piece_hash(struct file *f, struct piece *p, uint64_t off, size_t len)
+{
+	if (off < f->sha_off)
+		f->sha_valid = false; /* hashed before, and now it is another */
+	if (!f->sha_valid || off != f->sha_off)
+		return;
+	if (!off) {
+		if (!f->sha)
+			f->sha = EVP_MD_CTX_new();
+		f->sha_valid = f->sha && EVP_DigestInit_ex(f->sha, EVP_sha256(), NULL) == 1;
+		if (!f->sha_valid)
+			return;
+	}
+	if (!p->hash_len)
+		p->hash_off = off;
+	p->hash_len += len;
+	f->sha_off += len;
+}
+
+/* Stores the chunks and hashes. extents: one for each. No lock. */
+static int put_chunks(struct file *f, const struct piece *p, struct extent *extents, bool *hash_failed)
+{
+	struct store *store = f->files->store;
+	scope_free struct put_job *jobs = calloc(p->count + 1, sizeof *jobs);
+	struct hash_job hash = { .sha = f->sha, .bytes = p->bytes + (p->hash_off - p->start), .len = p->hash_len };
+	struct pool_group group;
+	size_t at = 0, n = p->count;
+	int rc, rc2;
+
+	if (!jobs)
+		return err_set(ENOMEM, "no memory to store what is written");
+	for (size_t i = 0; i < n; at += p->cuts[i++].len)
+		jobs[i] = (struct put_job) { store, &p->cuts[i].plan, p->bytes + at, p->start + at, p->cuts[i].len, &extents[i] };
+	pool_group_init(&group);
+	if (hash.len && n > 1)
+		pool_submit(store_pool(store), &group, hash_bytes, &hash);
+	for (size_t i = 0; i + 1 < n; i++)
+		pool_submit(store_pool(store), &group, put_chunk, &jobs[i]);
+	if (hash.len && n <= 1)
+		hash_bytes(&hash);
+	rc = n ? put_chunk(&jobs[n - 1]) : 0;
+	rc2 = pool_group_wait(&group);
+	pool_group_destroy(&group);
+	*hash_failed = hash.failed;
+	return rc2 ? rc2 : rc;
+}
+
+int piece_put(struct file *f, const struct piece *p)
+{
+	scope_free struct extent *extents = calloc(p->count + 1, sizeof *extents);
+	bool hash_failed = false;
+	int rc;
+
+	if (!extents)
+		return err_set(ENOMEM, "no memory to store what is written");
+	pthread_mutex_unlock(&f->lock);
+	rc = put_chunks(f, p, extents, &hash_failed);
+	pthread_mutex_lock(&f->lock);
+	if (hash_failed || (rc && p->hash_len))
+		f->sha_valid = false;
+	return rc ? rc : content_splice(f->map, p->start, p->old_len, extents, p->count);
+}
+
+/* ---- runs that change what is there, or come out of order ---- */
 
 /* Whether the bytes at off belong to a chunk that has to be made again when those before them (or, at its end, those behind it) are
  * written: *start and *end are its borders, or both off. Short chunks are taken along by their neighbours, so that a file that
@@ -155,14 +210,14 @@ static int chunk_around(struct file *f, uint64_t off, bool behind, uint64_t *sta
 	return rc;
 }
 
-/* The first run on its way, and those after it that end up in the same chunks. Lock held. */
-static int piece_find(struct file *f, struct piece *p)
+/* The first run on its way, and those after it that end up in the same chunks. *runs: how many. Lock held. */
+static int piece_find(struct file *f, struct piece *p, size_t *runs)
 {
 	const struct run *r = f->moving;
 	uint64_t size = content_size(f->map), end = r->off + r->len, ignored;
 	int rc;
 
-	*p = (struct piece) { .first = r, .runs = 1 };
+	*runs = 1;
 	rc = chunk_around(f, r->off, true, &p->start, &ignored);
 	if (!rc)
 		rc = chunk_around(f, end, false, &ignored, &p->end);
@@ -170,7 +225,7 @@ static int piece_find(struct file *f, struct piece *p)
 		if (r->off + r->len - p->start > RUN_FLUSH)
 			break;
 		end = r->off + r->len;
-		p->runs++;
+		++*runs;
 		rc = chunk_around(f, end, false, &ignored, &p->end);
 	}
 	p->old_len = p->start < size ? (p->end < size ? p->end : size) - p->start : 0;
@@ -178,79 +233,25 @@ static int piece_find(struct file *f, struct piece *p)
 }
 
 /* Brings the bytes together: those of the runs, and between them what is stored. Lock held, let go of meanwhile. */
-static int piece_fill(struct file *f, struct piece *p)
+static int piece_fill(struct file *f, struct piece *p, size_t runs)
 {
-	const struct run *r = p->first;
+	const struct run *r = f->moving;
 	uint64_t at = p->start;
 	int rc = 0;
 
-	if (p->runs == 1 && p->start == r->off && p->end == r->off + r->len) {
+	if (runs == 1 && p->start == r->off && p->end == r->off + r->len)
 		p->bytes = r->data;
-		return 0;
-	}
-	p->bytes = p->own = malloc((size_t)(p->end - p->start));
-	if (!p->own)
-		return err_set(ENOMEM, "no memory to change a file");
-	for (size_t i = 0; !rc && i < p->runs; i++, r = r->next) {
-		rc = file_read_map(f, at, p->own + (at - p->start), (size_t)(r->off - at));
-		memcpy(p->own + (r->off - p->start), r->data, r->len);
-		at = r->off + r->len;
-	}
-	return rc ? rc : file_read_map(f, at, p->own + (at - p->start), (size_t)(p->end - at));
-}
-
-/* Notes which runs go on where the hash is; one that comes before spoils it. Lock held. */
-static void piece_hash(struct file *f, struct piece *p)
-{
-	struct run *r = f->moving;
-
-	for (size_t i = 0; i < p->runs; i++, r = r->next) {
-		if (r->off < f->sha_off)
-			f->sha_valid = false;
-		r->hash = f->sha_valid && r->off == f->sha_off;
-		if (r->hash && !f->sha_off) {
-			if (!f->sha)
-				f->sha = EVP_MD_CTX_new();
-			r->hash = f->sha_valid = f->sha && EVP_DigestInit_ex(f->sha, EVP_sha256(), NULL) == 1;
+	else
+		rc = piece_own(f, p, (size_t)(p->end - p->start));
+	for (size_t i = 0; !rc && i < runs; i++, r = r->next) {
+		if (p->own) {
+			rc = file_read_map(f, at, p->own + (at - p->start), (size_t)(r->off - at));
+			memcpy(p->own + (r->off - p->start), r->data, r->len);
 		}
-		if (r->hash)
-			f->sha_off += r->len;
-		p->hashed |= r->hash;
+		at = r->off + r->len;
+		piece_hash(f, p, r->off, r->len);
 	}
-}
-
-/* Cuts, stores and hashes. *extents: owned by the caller, *count of them. No lock. */
-static int piece_put(struct file *f, const struct piece *p, struct extent **extents, size_t *count, bool *hash_failed)
-{
-	struct store *store = f->files->store;
-	size_t len = (size_t)(p->end - p->start), room = len / CHUNK_MIN + 2, n = 0;
-	scope_free struct put_job *jobs = calloc(room, sizeof *jobs);
-	struct hash_job hash = { .sha = f->sha, .piece = p };
-	struct pool_group group;
-	int rc, rc2;
-
-	*extents = calloc(room, sizeof **extents);
-	if (!jobs || !*extents)
-		return err_set(ENOMEM, "no memory to store what is written");
-	for (size_t at = 0; at < len && n < room; n++) {
-		size_t cut = chunker_cut(NULL, p->start + at, p->bytes + at, len - at, true);
-
-		jobs[n] = (struct put_job) { store, p->bytes + at, p->start + at, cut, &(*extents)[n] };
-		at += cut;
-	}
-	*count = n;
-	pool_group_init(&group);
-	if (p->hashed && n > 1)
-		pool_submit(store_pool(store), &group, hash_runs, &hash);
-	for (size_t i = 0; i + 1 < n; i++)
-		pool_submit(store_pool(store), &group, put_chunk, &jobs[i]);
-	if (p->hashed && n <= 1)
-		hash_runs(&hash);
-	rc = n ? put_chunk(&jobs[n - 1]) : 0;
-	rc2 = pool_group_wait(&group);
-	pool_group_destroy(&group);
-	*hash_failed = hash.failed;
-	return rc2 ? rc2 : rc;
+	return rc || !p->own ? rc : file_read_map(f, at, p->own + (at - p->start), (size_t)(p->end - at));
 }
 
 /* A gap between the end of the map and what comes next is a hole. Lock held. */
@@ -262,33 +263,40 @@ static int fill_gap(struct file *f, uint64_t until)
 	return hole.len ? content_splice(f->map, size, 0, &hole, 1) : 0;
 }
 
-/* Puts the first runs on their way. *runs: how many. */
-static int put_some(struct file *f, size_t *runs)
+static int cut_by_content(struct piece *p)
 {
-	scope_free struct extent *extents = NULL;
-	uint64_t off = f->moving->off;
-	struct piece p = { .runs = 1 };
-	bool hash_failed = false;
-	size_t count = 0;
-	int rc = fill_gap(f, off);
+	size_t len = (size_t)(p->end - p->start), n;
+	int rc = 0;
+
+	for (size_t at = 0; !rc && at < len; at += n) {
+		n = chunker_cut(NULL, p->start + at, p->bytes + at, len - at, true);
+		rc = piece_add(p, n, NULL);
+	}
+	return rc;
+}
+
+/* The first runs on their way. Processing held; lock held, let go of meanwhile. *put: bytes of them. */
+static int put_over(struct file *f, size_t *put)
+{
+	struct piece p = { 0 };
+	size_t runs = 0;
+	int rc = fill_gap(f, f->moving->off);
 
 	if (!rc)
-		rc = piece_find(f, &p);
+		rc = piece_find(f, &p, &runs);
 	if (!rc)
-		rc = piece_fill(f, &p);
+		rc = piece_fill(f, &p, runs);
 	if (!rc) {
-		piece_hash(f, &p);
 		pthread_mutex_unlock(&f->lock);
-		rc = piece_put(f, &p, &extents, &count, &hash_failed);
+		rc = cut_by_content(&p);
 		pthread_mutex_lock(&f->lock);
 	}
-	if (hash_failed)
-		f->sha_valid = false;
 	if (!rc)
-		rc = content_splice(f->map, p.start, p.old_len, extents, count);
-	free(p.own);
-	*runs = p.runs;
-	return rc ? err_wrap(rc, "at byte %llu", (unsigned long long)off) : 0;
+		rc = piece_put(f, &p);
+	piece_free(f, &p);
+	for (const struct run *r = f->moving; runs--; r = r->next)
+		*put += r->len;
+	return rc;
 }
 
 static void drop_first(struct file *f)
@@ -299,8 +307,23 @@ static void drop_first(struct file *f)
 	if (!f->moving)
 		f->moving_end = &f->moving;
 	files_add_dirty(f->files, -(int64_t)r->len);
-	free(r->data);
+	run_memory_give(&f->files->memory, r->base, r->cap, r->len);
 	free(r);
+}
+
+/* Takes the first bytes of those on their way off; they are in the map. Lock held. */
+static void drop_bytes(struct file *f, size_t len)
+{
+	while (len && len >= f->moving->len) {
+		len -= f->moving->len;
+		drop_first(f);
+	}
+	if (!len)
+		return;
+	files_add_dirty(f->files, -(int64_t)len);
+	f->moving->off += len;
+	f->moving->data += len;
+	f->moving->len -= len;
 }
 
 void file_drop_runs(struct file *f)
@@ -311,27 +334,34 @@ void file_drop_runs(struct file *f)
 		drop_first(f);
 	for (size_t i = 0; i < f->dirty_count; i++) {
 		dropped += (int64_t)f->dirty[i].len;
-		free(f->dirty[i].data);
+		run_memory_give(&f->files->memory, f->dirty[i].base, f->dirty[i].cap, 0);
 	}
 	f->dirty_count = 0;
 	if (dropped)
 		files_add_dirty(f->files, -dropped);
 }
 
-int file_put_moving(struct file *f)
+int file_put_moving(struct file *f, bool all, size_t limit)
 {
 	int rc = file_failed(f);
+	size_t put = 1;
 
-	while (!rc && f->moving) {
-		size_t runs;
+	for (size_t done = 0; !rc && f->moving && put && (!limit || done < limit); done += put) {
+		uint64_t off = f->moving->off;
 
-		rc = put_some(f, &runs);
+		put = 0;
+		rc = file_in_order(f) ? file_put_in_order(f, all || f->hurry, &put) : put_over(f, &put);
+		if (rc)
+			err_wrap(rc, "at byte %llu", (unsigned long long)off);
+		if (rc && f->promised && file_may_succeed_later(rc))
+			return rc;
 		if (rc)
 			file_fail(f, rc);
-		while (!rc && runs--)
-			drop_first(f);
+		else
+			drop_bytes(f, put);
 	}
-	while (f->moving) /* what failed */
+	f->hurry &= f->moving != NULL;
+	while (rc && f->moving) /* what failed */
 		drop_first(f);
 	return rc;
 }

@@ -157,6 +157,8 @@ static int look(struct file *f, uint64_t off, uint8_t *to, size_t *len, struct v
 	int rc = 0;
 
 	scope_lock(&f->lock);
+	if (f->pinned)
+		return file_failed(f); /* what it held is lost */
 	if (off >= f->size) {
 		*len = 0;
 		return 0;

@@ -28,7 +28,12 @@ int file_source_open(struct fs *fs, uint64_t ino, struct source *out)
 		rc = file_open(fs->files, ino, false, &file);
 	if (rc)
 		return rc;
-	files_peek(fs->files, ino, &row.size, &mtime);
+	if (!files_peek(fs->files, ino, &row.size, &mtime)) /* then the catalog has what it is now */
+		rc = catalog_node(fs->catalog, ino, &row);
+	if (rc) {
+		file_release(file, &caller_self, false);
+		return rc;
+	}
 	*out = (struct source){ .read = source_read_file, .close = source_close_file, .ctx = file, .size = row.size };
 	return 0;
 }

@@ -23,19 +23,21 @@ int file_fail(struct file *f, int rc)
 	return rc;
 }
 
-static int run_reserve(struct run *r, size_t len)
+static int run_reserve(struct file *f, struct run *r, size_t len)
 {
-	size_t cap = r->cap ? r->cap : 4096;
+	struct run_memory *memory = &f->files->memory;
 	uint8_t *data;
+	size_t cap;
 
-	while (cap < len)
-		cap = cap < RUN_FLUSH ? cap * 4 : cap * 2;
-	if (cap == r->cap)
+	if (len <= r->cap)
 		return 0;
-	data = realloc(r->data, cap);
+	data = run_memory_take(memory, len > 2 * r->cap ? len : 2 * r->cap, &cap);
 	if (!data)
 		return err_set(ENOMEM, "no memory to keep what is written");
-	r->data = data;
+	if (r->len)
+		memcpy(data, r->data, r->len);
+	run_memory_give(memory, r->base, r->cap, 0);
+	r->base = r->data = data;
 	r->cap = cap;
 	return 0;
 }
@@ -59,7 +61,7 @@ static int dirty_insert(struct file *f, size_t at)
 
 static void dirty_remove(struct file *f, size_t at)
 {
-	free(f->dirty[at].data);
+	run_memory_give(&f->files->memory, f->dirty[at].base, f->dirty[at].cap, 0);
 	memmove(f->dirty + at, f->dirty + at + 1, (f->dirty_count - at - 1) * sizeof *f->dirty);
 	f->dirty_count--;
 }
@@ -102,7 +104,7 @@ static int dirty_put(struct file *f, uint64_t off, const uint8_t *from, size_t l
 		size_t tail = next->off + next->len > end ? (size_t)(next->off + next->len - end) : 0;
 
 		/* What reaches beyond the new bytes is kept; everything before it is overwritten. */
-		rc = run_reserve(r, (size_t)(end - r->off) + tail);
+		rc = run_reserve(f, r, (size_t)(end - r->off) + tail);
 		if (rc)
 			return rc;
 		memcpy(r->data + (end - r->off), next->data + (next->len - tail), tail);
@@ -115,7 +117,7 @@ static int dirty_put(struct file *f, uint64_t off, const uint8_t *from, size_t l
 		if (tail)
 			break;
 	}
-	rc = run_reserve(r, (size_t)(end - r->off));
+	rc = run_reserve(f, r, (size_t)(end - r->off));
 	if (rc)
 		return rc;
 	memcpy(r->data + (off - r->off), from, len);
@@ -134,7 +136,7 @@ static bool pass_on(struct file *f, size_t run)
 		(void)file_hand_over(f); /* what stays dirty is tried again */
 		return true;
 	}
-	return f->dirty[run].len >= RUN_FLUSH && file_hand_over_growing(f, &f->dirty[run]);
+	return f->dirty[run].len >= RUN_FLUSH && file_hand_over_run(f, &f->dirty[run]);
 }
 
 static int write_locked(struct file *f, uint64_t off, const void *from, size_t len, bool append, bool *queue, bool *tell)
@@ -169,6 +171,12 @@ static int write_locked(struct file *f, uint64_t off, const void *from, size_t l
 	return 0;
 }
 
+static void error_told(struct file *f)
+{
+	scope_lock(&f->lock);
+	f->error_told = f->error != 0;
+}
+
 int64_t file_write(struct file *f, const struct caller *caller, uint64_t off, const void *from, size_t len, bool append)
 {
 	struct files *files = f->files;
@@ -178,16 +186,19 @@ int64_t file_write(struct file *f, const struct caller *caller, uint64_t off, co
 	(void)caller;
 	if (!len)
 		return 0;
-	rc = store_room(files->store, files_dirty(files) + len);
+	rc = files_wait_for_room(files);
+	if (!rc)
+		rc = store_room(files->store, files_dirty(files) + len);
 	if (!rc)
 		rc = write_locked(f, off, from, len, append, &queue, &tell);
-	if (rc)
+	if (rc) {
+		error_told(f);
 		return file_with_path(f, rc);
+	}
 	if (tell && files->written)
 		files->written(files->ctx, f->ino);
 	if (queue)
 		files_queue(files, f);
-	files_wait_for_room(files);
 	return (int64_t)len;
 }
 
@@ -256,12 +267,15 @@ static int shrink(struct file *f, uint64_t size)
 	if (size) {
 		rc = file_hand_over(f);
 		if (!rc)
-			rc = file_put_moving(f);
+			rc = file_put_moving(f, true, 0);
 	} else {
 		file_drop_runs(f);
+		f->fresh = true;
 	}
 	if (!rc)
 		rc = map_cut(f, size);
+	if (size < f->size)
+		file_cut_reset(f, !size);
 	if (size < f->sha_off || !size) {
 		f->sha_valid = !size;
 		f->sha_off = 0;

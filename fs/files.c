@@ -30,8 +30,7 @@ static struct file *find_locked(struct files *files, uint64_t ino)
 	return f;
 }
 
-/* A reference to an open file; NULL when it is not open. */
-static struct file *find_ref(struct files *files, uint64_t ino)
+struct file *files_find(struct files *files, uint64_t ino)
 {
 	struct file *f;
 
@@ -92,7 +91,8 @@ static int file_load(struct files *files, uint64_t ino, struct file **out)
 		return err_wrap(rc, "%s", row.name);
 	}
 	f->size = f->saved.size;
-	f->sha_valid = f->size == 0;
+	f->sha_valid = f->fresh = f->size == 0;
+	f->cut_off = f->size ? UINT64_MAX : 0;
 	*out = f;
 	return 0;
 }
@@ -116,7 +116,7 @@ static bool insert(struct files *files, struct file *f, uint64_t closes, struct 
 /* The open file, with a reference; loaded when it is not open. */
 static int find_or_load(struct files *files, uint64_t ino, struct file **out)
 {
-	struct file *f = find_ref(files, ino), *there;
+	struct file *f = files_find(files, ino), *there;
 	uint64_t closes;
 	int rc;
 
@@ -165,61 +165,7 @@ size_t files_dirty(struct files *files)
 	return files->dirty_bytes;
 }
 
-void files_queue(struct files *files, struct file *f)
-{
-	scope_lock(&files->lock);
-	if (f->queued)
-		return;
-	if (files->queue_count == files->queue_cap) {
-		size_t cap = files->queue_cap ? files->queue_cap * 2 : 64;
-		struct file **queue = realloc(files->queue, cap * sizeof(*queue));
-
-		if (!queue)
-			return; /* its commit will do it */
-		files->queue = queue;
-		files->queue_cap = cap;
-	}
-	f->queued = true;
-	f->refs++;
-	files->queue[files->queue_count++] = f;
-	pthread_cond_signal(&files->work);
-}
-
-static void *flusher_loop(void *arg)
-{
-	struct files *files = arg;
-
-	pthread_mutex_lock(&files->lock);
-	for (;;) {
-		struct file *f;
-
-		if (!files->queue_count) {
-			if (files->stop)
-				break;
-			pthread_cond_wait(&files->work, &files->lock);
-			continue;
-		}
-		f = files->queue[0];
-		memmove(files->queue, files->queue + 1, --files->queue_count * sizeof(*files->queue));
-		f->queued = false;
-		files->working++;
-		pthread_mutex_unlock(&files->lock);
-		pthread_mutex_lock(&f->lock);
-		file_processing_begin(f);
-		file_put_moving(f); /* a failure is kept in the file */
-		file_processing_end(f);
-		pthread_mutex_unlock(&f->lock);
-		file_unref(f);
-		pthread_mutex_lock(&files->lock);
-		files->working--;
-		pthread_cond_broadcast(&files->room);
-	}
-	pthread_mutex_unlock(&files->lock);
-	return NULL;
-}
-
-/* References to all open files; the caller gives them back. */
-static struct file **all_files(struct files *files, size_t *count)
+struct file **files_all(struct files *files, size_t *count)
 {
 	struct file **list = NULL;
 	size_t n = 0;
@@ -239,45 +185,6 @@ static struct file **all_files(struct files *files, size_t *count)
 	return list;
 }
 
-/* Hands over what idle writers hold, so that others get room. False: there is nothing to hand over. */
-static bool flush_idle(struct files *files)
-{
-	size_t count;
-	scope_free struct file **list = all_files(files, &count);
-	bool any = false;
-
-	for (size_t i = 0; i < count; i++) {
-		bool dirty;
-
-		pthread_mutex_lock(&list[i]->lock);
-		dirty = list[i]->dirty_count > 0;
-		(void)file_hand_over(list[i]); /* what stays dirty is tried again */
-		pthread_mutex_unlock(&list[i]->lock);
-		if (dirty)
-			files_queue(files, list[i]);
-		file_unref(list[i]);
-		any |= dirty;
-	}
-	return any;
-}
-
-void files_wait_for_room(struct files *files)
-{
-	bool more = true;
-
-	pthread_mutex_lock(&files->lock);
-	while (files->dirty_bytes > files->budget && more) {
-		if (files->queue_count || files->working) {
-			pthread_cond_wait(&files->room, &files->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&files->lock);
-		more = flush_idle(files);
-		pthread_mutex_lock(&files->lock);
-	}
-	pthread_mutex_unlock(&files->lock);
-}
-
 void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino), void (*written)(void *ctx, uint64_t ino),
 		    void *ctx)
 {
@@ -288,7 +195,7 @@ void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino)
 
 void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns)
 {
-	struct file *f = find_ref(files, ino);
+	struct file *f = files_find(files, ino);
 
 	if (!f)
 		return;
@@ -300,13 +207,13 @@ void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns)
 
 bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtime_ns)
 {
-	struct file *f = find_ref(files, ino);
+	struct file *f = files_find(files, ino);
 	bool known = false;
 
 	if (!f)
 		return false;
 	pthread_mutex_lock(&f->lock);
-	if (f->writers || f->changed) {
+	if (f->writers || file_is_pending(f)) {
 		*size = f->size;
 		*mtime_ns = f->mtime_ns;
 		known = true;
@@ -318,34 +225,80 @@ bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtim
 
 bool files_writing(struct files *files, uint64_t ino)
 {
-	struct file *f = find_ref(files, ino);
+	struct file *f = files_find(files, ino);
 	bool writing;
 
 	if (!f)
 		return false;
 	pthread_mutex_lock(&f->lock);
-	writing = f->writers > 0;
+	writing = f->writers > 0 || file_is_pending(f);
 	pthread_mutex_unlock(&f->lock);
 	file_unref(f);
 	return writing;
 }
 
-int files_commit_all(struct files *files)
+/* For each file in the table: do(file). The first failure, with the file's path. */
+static int for_all(struct files *files, int (*deed)(struct file *f))
 {
 	size_t count;
-	scope_free struct file **list = all_files(files, &count);
-	int rc = list ? 0 : err_set(ENOMEM, "no memory to commit open files");
+	scope_free struct file **list = files_all(files, &count);
+	scope_free char *text = NULL;
+	int rc = list ? 0 : err_set(ENOMEM, "no memory for a list of open files");
 
 	for (size_t i = 0; i < count; i++) {
-		int rc2;
+		int rc2 = deed(list[i]);
 
-		pthread_mutex_lock(&list[i]->lock);
-		rc2 = file_commit(list[i], &caller_self, false);
-		pthread_mutex_unlock(&list[i]->lock);
+		if (rc2 && !rc) {
+			file_with_path(list[i], rc2);
+			text = strdup(err_text());
+			rc = rc2;
+		}
 		file_unref(list[i]);
-		rc = rc ? rc : rc2;
 	}
-	return rc;
+	return rc ? err_set(-rc, "%s", text ? text : err_text()) : 0;
+}
+
+static int commit_locked(struct file *f)
+{
+	scope_lock(&f->lock);
+	return file_commit(f, &caller_self);
+}
+
+int files_commit_all(struct files *files)
+{
+	return for_all(files, commit_locked);
+}
+
+static int serve_closed(struct file *f)
+{
+	bool waiting;
+
+	pthread_mutex_lock(&f->lock);
+	waiting = f->promised || f->closing || f->telling;
+	pthread_mutex_unlock(&f->lock);
+	return waiting ? file_serve(f) : 0;
+}
+
+int files_settle(struct files *files)
+{
+	return for_all(files, serve_closed);
+}
+
+static void files_drop(struct files *files)
+{
+	for (size_t i = 0; i < FILE_BUCKETS; i++) {
+		while (files->buckets[i]) {
+			struct file *f = files->buckets[i];
+
+			files->buckets[i] = f->next;
+			file_free(f);
+		}
+	}
+	run_memory_destroy(&files->memory);
+	pthread_cond_destroy(&files->work);
+	pthread_cond_destroy(&files->room);
+	pthread_mutex_destroy(&files->lock);
+	free(files);
 }
 
 int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget)
@@ -357,14 +310,18 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 		return err_set(ENOMEM, "no memory");
 	files->store = store;
 	files->catalog = catalog;
-	files->budget = dirty_budget > 4 * RUN_FLUSH ? dirty_budget : 4 * RUN_FLUSH;
+	files->budget = dirty_budget > 2 * RUN_FLUSH ? dirty_budget : 2 * RUN_FLUSH;
+	files->queue_end = &files->queue;
+	files->hash_end = &files->hash_first;
+	run_memory_init(&files->memory, files->budget / 2);
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->work, NULL);
 	pthread_cond_init(&files->room, NULL);
-	rc = pthread_create(&files->flusher, NULL, flusher_loop, files);
+	rc = flushers_start(files);
 	if (rc) {
-		free(files);
-		return err_set(rc, "cannot start a thread: %s", strerror(rc));
+		flushers_stop(files);
+		files_drop(files);
+		return rc;
 	}
 	*out = files;
 	return 0;
@@ -372,28 +329,13 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 
 int files_free(struct files *files)
 {
-	int rc;
+	int rc, rc2;
 
 	if (!files)
 		return 0;
-	rc = files_commit_all(files);
-	pthread_mutex_lock(&files->lock);
-	files->stop = true;
-	pthread_cond_signal(&files->work);
-	pthread_mutex_unlock(&files->lock);
-	pthread_join(files->flusher, NULL);
-	for (size_t i = 0; i < FILE_BUCKETS; i++) {
-		while (files->buckets[i]) {
-			struct file *f = files->buckets[i];
-
-			files->buckets[i] = f->next;
-			file_free(f);
-		}
-	}
-	free(files->queue);
-	pthread_cond_destroy(&files->work);
-	pthread_cond_destroy(&files->room);
-	pthread_mutex_destroy(&files->lock);
-	free(files);
-	return rc;
+	rc = files_settle(files);
+	rc2 = files_commit_all(files);
+	flushers_stop(files);
+	files_drop(files);
+	return rc ? rc : rc2;
 }

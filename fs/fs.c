@@ -12,7 +12,7 @@
 #include "fs/volumes.h"
 #include "store/err.h"
 
-enum { SETTLE_SECONDS = 60 };
+enum { SETTLE_SECONDS = 60, DIRTY_BYTES = 64 << 20 };
 
 /* A quarter of the memory, at most 2 GiB. */
 static size_t default_budget(void)
@@ -26,10 +26,10 @@ static size_t default_budget(void)
 	return quarter < max ? quarter : max;
 }
 
-/* The budget is for decoded chunks (half), computed bands of views and bytes on their way into the store (a quarter each). */
+/* The budget is for decoded chunks (three quarters) and computed bands of views. What is on its way into the store has its own. */
 static int open_parts(struct fs *fs, const struct fs_options *options)
 {
-	struct store_options so = { .cache_bytes = fs->cache_bytes / 2 };
+	struct store_options so = { .cache_bytes = fs->cache_bytes / 4 * 3 };
 	int rc = store_open(&fs->store, options->store, &so);
 
 	if (!rc)
@@ -37,7 +37,7 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 	if (!rc)
 		rc = catalog_open(&fs->catalog, fs->store, fs->journal);
 	if (!rc)
-		rc = files_new(&fs->files, fs->store, fs->catalog, fs->cache_bytes / 4);
+		rc = files_new(&fs->files, fs->store, fs->catalog, DIRTY_BYTES);
 	if (rc)
 		return rc;
 	fs->levels = levels_new(fs->cache_bytes / 4);
@@ -79,7 +79,7 @@ int fs_close(struct fs *fs)
 
 	if (!fs)
 		return 0;
-	rc = fs->files ? files_commit_all(fs->files) : 0;
+	rc = fs->files ? files_settle(fs->files) : 0;
 	arrival_free(fs->arrival);
 	volumes_free(fs->volumes);
 	levels_free(fs->levels);

@@ -24,14 +24,15 @@ static int real_attr(struct fs *fs, const struct node *node, struct stat *st)
 	struct node_row row;
 	uint64_t size;
 	int64_t mtime;
+	bool live = files_peek(fs->files, node->number, &size, &mtime); /* first: once it is not live, the catalog has it */
 	int rc = catalog_node(fs->catalog, node->number, &row);
 
 	if (rc)
 		return rc;
-	size = row.size;
-	mtime = row.mtime_ns;
-	if (S_ISREG(row.mode))
-		files_peek(fs->files, node->number, &size, &mtime);
+	if (!live) {
+		size = row.size;
+		mtime = row.mtime_ns;
+	}
 	st->st_mode = row.mode;
 	st->st_uid = row.uid;
 	st->st_gid = row.gid;

@@ -86,6 +86,7 @@ static void check_catalog(struct rig *r, uint64_t ino, const uint8_t *model, siz
 	struct content c;
 
 	EVP_Digest(model, size, sha, NULL, EVP_sha256(), NULL);
+	CHECK_RC(files_settle(r->files));
 	CHECK_RC(catalog_content(r->catalog, ino, &c));
 	CHECK(c.size == size);
 	CHECK(c.sha256_known && memcmp(c.sha256, sha, 32) == 0);
@@ -253,6 +254,7 @@ static void test_small(struct rig *r)
 	files_set_mtime(r->files, ino, 1234567890);
 	CHECK_RC(file_flush(f, &caller_self));
 	CHECK_RC(file_release(f, &caller_self, true));
+	CHECK_RC(files_settle(r->files));
 	CHECK(!files_writing(r->files, ino));
 	struct node_row row;
 	CHECK_RC(catalog_node(r->catalog, ino, &row));

@@ -94,6 +94,7 @@ static void check_stored(struct rig *r, uint64_t ino, const uint8_t *bytes, size
 	struct content c;
 	struct file *f;
 
+	CHECK_RC(files_settle(r->files));
 	EVP_Digest(bytes, len, sha, NULL, EVP_sha256(), NULL);
 	CHECK_RC(catalog_content(r->catalog, ino, &c));
 	CHECK(c.size == len);
@@ -117,6 +118,7 @@ static void test_early_rewrite(struct rig *r)
 	write_all(fb, model, 0, 4096);
 	CHECK_RC(file_release(fb, &caller_self, true));
 	CHECK_RC(file_release(fa, &caller_self, true));
+	CHECK_RC(files_settle(r->files));
 	check_stored(r, b, model, 9 << 20);
 	check_stored(r, a, other, BYTES_MAX);
 	CHECK(files_dirty(r->files) == 0);
@@ -132,7 +134,7 @@ static void test_replace(struct rig *r)
 	make_stored(r, "replaced", other, 300000, &ino);
 	CHECK_RC(file_open(r->files, ino, true, &f));
 	CHECK_RC(file_truncate(f, &caller_self, 0));
-	CHECK_RC(file_flush(f, &caller_self));
+	CHECK_RC(file_fsync(f, &caller_self));
 	CHECK_RC(catalog_content(r->catalog, ino, &c));
 	CHECK(c.size == 0 && c.sha256_known);
 	write_all(f, model, 0, 200000);
@@ -153,6 +155,7 @@ static void test_pages(struct rig *r)
 
 	random_fill(model, SIZE, 11);
 	make_stored(r, "pages", model, SIZE, &ino);
+	CHECK_RC(files_settle(r->files));
 	store_stats(r->store, &before);
 	CHECK_RC(file_open(r->files, ino, true, &f));
 	for (size_t at = 0; at + PAGE <= SIZE; at += STEP) {
@@ -160,6 +163,7 @@ static void test_pages(struct rig *r)
 		CHECK(file_write(f, &caller_self, at, model + at, PAGE, false) == PAGE);
 	}
 	CHECK_RC(file_release(f, &caller_self, true));
+	CHECK_RC(files_settle(r->files));
 	store_stats(r->store, &after);
 	CHECK(after.put_bytes - before.put_bytes < SIZE + (8 << 20));
 	check_stored(r, ino, model, SIZE);
@@ -196,6 +200,7 @@ static void test_failing_disk(void)
 	rig_new(&r, faultio_io(disk));
 	make_stored(&r, "kept", model, 1 << 20, &ino);
 	make_stored(&r, "lost", other, 100000, &lost);
+	CHECK_RC(files_settle(r.files));
 	CHECK_RC(catalog_sync(r.catalog));
 	CHECK_RC(file_open(r.files, ino, false, &reader));
 	CHECK_RC(file_open(r.files, ino, true, &f));
@@ -265,6 +270,7 @@ static void test_damage(void)
 	rig_new(&r, NULL);
 	random_fill(model, SIZE, 3);
 	make_stored(&r, "scan", model, SIZE, &ino);
+	CHECK_RC(files_settle(r.files));
 	CHECK_RC(catalog_sync(r.catalog));
 	rig_close(&r);
 	rig_open(&r);
@@ -353,6 +359,7 @@ static void test_reopening(struct rig *r)
 		pthread_create(&threads[i], NULL, append_often, &values[i]);
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(threads[i], NULL);
+	CHECK_RC(files_settle(r->files));
 	files_on_close(r->files, NULL, NULL, NULL);
 	CHECK(shared.closed_size == size);
 	CHECK_RC(catalog_content(r->catalog, shared.ino, &c));
@@ -381,6 +388,7 @@ static void test_truncating(struct rig *r)
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	CHECK_RC(file_release(f, &caller_self, true));
+	CHECK_RC(files_settle(r->files));
 	CHECK_RC(catalog_content(r->catalog, shared.ino, &c));
 	CHECK_RC(file_open(r->files, shared.ino, false, &f));
 	n = file_read(f, 0, got, BYTES_MAX);

@@ -1,0 +1,296 @@
+/*
+ * flusher: the threads that work behind the writers. A file with something to do waits in a queue; whoever takes it brings its runs
+ * into the map, commits what was promised, hashes what could not be hashed on the way, and tells that it was closed. Large files
+ * that have to be read for their SHA-256 wait until nothing else is to be done, one at a time.
+ *
+ * When the disk is full, what was promised is kept in memory and tried again; writers are refused meanwhile.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/file_internal.h"
+#include "store/err.h"
+#include "store/log.h"
+
+enum {
+	TURN_BYTES = 32 << 20,    /* put for one file before another one has its turn */
+	QUEUE_MAX = 2048,         /* files that may wait */
+	RETRY_MS = 500,
+	HASH_INLINE = 64 << 20,   /* files up to this size are hashed at once */
+};
+/* Writers wait when a file has waited for this long: what was closed 5 s ago has to survive power loss, and the catalog's own commit
+ * and the disk take their time too. */
+#define PROMISE_NS 2000000000
+
+
+/* files->lock held. */
+static void queue_locked(struct files *files, struct file *f)
+{
+	if (f->serving) {
+		f->again = true;
+		return;
+	}
+	if (f->queued)
+		return;
+	f->queued = true;
+	f->queued_ns = now_ns();
+	f->refs++;
+	f->queue_next = NULL;
+	*files->queue_end = f;
+	files->queue_end = &f->queue_next;
+	files->queue_count++;
+	pthread_cond_signal(&files->work);
+}
+
+void files_queue(struct files *files, struct file *f)
+{
+	scope_lock(&files->lock);
+	queue_locked(files, f);
+}
+
+/* What was promised is lost: the file stays in the table, so that whoever reads it is told, until the next mount. */
+static void pin(struct file *f)
+{
+	struct files *files = f->files;
+
+	{
+		scope_lock(&f->lock);
+		if (f->pinned || f->writers || !f->error || f->error_told)
+			return;
+		f->pinned = true;
+		file_failed(f);
+	}
+	pthread_mutex_lock(&files->lock);
+	f->refs++;
+	pthread_mutex_unlock(&files->lock);
+	file_with_path(f, -EIO);
+	log_error("%s; what was written last is not stored", err_text());
+}
+
+/* Tells that the file was closed, once the catalog has it. Lock held, let go of meanwhile. */
+static void tell_closed(struct file *f)
+{
+	struct files *files = f->files;
+
+	while (f->telling)
+		pthread_cond_wait(&f->idle, &f->lock);
+	if (!f->closing || f->writers || (file_is_pending(f) && !f->error))
+		return;
+	f->closing = false;
+	f->telling = true;
+	pthread_mutex_unlock(&f->lock);
+	if (files->closed)
+		files->closed(files->ctx, f->ino);
+	pthread_mutex_lock(&f->lock);
+	f->telling = false;
+	pthread_cond_broadcast(&f->idle);
+}
+
+/* limit: as for file_put_moving(). *more: there is something left to do. *hash: to be hashed later. */
+static int serve(struct file *f, size_t limit, bool *more, bool *hash)
+{
+	int rc;
+
+	pthread_mutex_lock(&f->lock);
+	file_processing_begin(f);
+	rc = file_put_moving(f, f->promised, limit);
+	if (!rc && !f->moving && f->promised)
+		rc = file_commit_processing(f, &f->promised_to);
+	if (!rc && f->closing && file_needs_hash(f) && f->saved.size <= HASH_INLINE)
+		rc = file_hash_processing(f);
+	file_processing_end(f);
+	tell_closed(f);
+	*more = f->promised && !f->error;
+	*hash = !rc && file_needs_hash(f) && f->saved.size > HASH_INLINE;
+	pthread_mutex_unlock(&f->lock);
+	if (rc)
+		pin(f);
+	return rc;
+}
+
+int file_serve(struct file *f)
+{
+	bool more = true, hash;
+	int rc = 0;
+
+	while (!rc && more)
+		rc = serve(f, 0, &more, &hash);
+	return rc;
+}
+
+/* One turn of a flusher at the first file of the queue. files->lock held, let go of meanwhile. */
+static void turn(struct files *files)
+{
+	struct file *f = files->queue;
+	bool more, hash;
+	int rc;
+
+	files->queue = f->queue_next;
+	if (!files->queue)
+		files->queue_end = &files->queue;
+	f->queued = false;
+	f->serving = true;
+	files->queue_count--;
+	files->working++;
+	pthread_mutex_unlock(&files->lock);
+	rc = serve(f, TURN_BYTES, &more, &hash);
+	pthread_mutex_lock(&files->lock);
+	files->working--;
+	f->serving = false;
+	if (rc && more && file_may_succeed_later(rc)) {
+		if (!files->stalled_ns)
+			log_error("%s; what was written waits in memory and is tried again", err_text());
+		files->stalled_ns = now_ns();
+	} else {
+		files->stalled_ns = 0;
+	}
+	if (more || f->again)
+		queue_locked(files, f);
+	f->again = false;
+	if (hash && !f->hash_queued) {
+		f->hash_queued = true;
+		f->refs++;
+		f->hash_next = NULL;
+		*files->hash_end = f;
+		files->hash_end = &f->hash_next;
+		pthread_cond_signal(&files->work);
+	}
+	pthread_cond_broadcast(&files->room);
+	pthread_mutex_unlock(&files->lock);
+	file_unref(f);
+	pthread_mutex_lock(&files->lock);
+}
+
+/* As turn(), for a file that is only to be hashed. */
+static void hash_turn(struct files *files)
+{
+	struct file *f = files->hash_first;
+
+	files->hash_first = f->hash_next;
+	if (!files->hash_first)
+		files->hash_end = &files->hash_first;
+	f->hash_queued = false;
+	files->hashing = true;
+	pthread_mutex_unlock(&files->lock);
+	pthread_mutex_lock(&f->lock);
+	file_processing_begin(f);
+	if (file_needs_hash(f) && file_hash_processing(f))
+		log_error("%s", err_text());
+	file_processing_end(f);
+	pthread_mutex_unlock(&f->lock);
+	file_unref(f);
+	pthread_mutex_lock(&files->lock);
+	files->hashing = false;
+}
+
+/* Until there is something new, or for RETRY_MS. files->lock held. */
+static void wait_to_retry(struct files *files)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += RETRY_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&files->work, &files->lock, &until);
+}
+
+static void *flusher_loop(void *arg)
+{
+	struct files *files = arg;
+
+	pthread_mutex_lock(&files->lock);
+	for (;;) {
+		if (files->stop && (!files->queue || files->stalled_ns))
+			break;
+		if (files->stalled_ns && now_ns() - files->stalled_ns < RETRY_MS * INT64_C(1000000))
+			wait_to_retry(files);
+		else if (files->queue)
+			turn(files);
+		else if (files->hash_first && !files->hashing)
+			hash_turn(files);
+		else
+			pthread_cond_wait(&files->work, &files->lock);
+	}
+	pthread_mutex_unlock(&files->lock);
+	return NULL;
+}
+
+int flushers_start(struct files *files)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (cores < 2)
+		cores = 2; /* a slow file must not hold up the others */
+	for (long i = 0; i < (cores < FLUSHERS_MAX ? cores : FLUSHERS_MAX); i++) {
+		int rc = pthread_create(&files->flushers[i], NULL, flusher_loop, files);
+
+		if (rc)
+			return err_set(rc, "cannot start a thread: %s", strerror(rc));
+		files->flusher_count++;
+	}
+	return 0;
+}
+
+void flushers_stop(struct files *files)
+{
+	pthread_mutex_lock(&files->lock);
+	files->stop = true;
+	pthread_cond_broadcast(&files->work);
+	pthread_mutex_unlock(&files->lock);
+	for (unsigned i = 0; i < files->flusher_count; i++)
+		pthread_join(files->flushers[i], NULL);
+}
+
+/* Hands over what idle writers hold, and what waits for better borders, so that others get room. False: there is nothing. */
+static bool flush_idle(struct files *files)
+{
+	size_t count;
+	scope_free struct file **list = files_all(files, &count);
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		bool dirty;
+
+		pthread_mutex_lock(&list[i]->lock);
+		dirty = list[i]->dirty_count || list[i]->moving;
+		(void)file_hand_over(list[i]); /* what stays dirty is tried again */
+		list[i]->hurry |= dirty;
+		pthread_mutex_unlock(&list[i]->lock);
+		if (dirty)
+			files_queue(files, list[i]);
+		file_unref(list[i]);
+		any |= dirty;
+	}
+	return any;
+}
+
+/* files->lock held. */
+static bool crowded(const struct files *files)
+{
+	return files->dirty_bytes > files->budget || files->queue_count > QUEUE_MAX ||
+	       (files->queue && now_ns() - files->queue->queued_ns > PROMISE_NS);
+}
+
+int files_wait_for_room(struct files *files)
+{
+	bool more = true;
+
+	scope_lock(&files->lock);
+	while (more && crowded(files)) {
+		if (files->stalled_ns)
+			return files->dirty_bytes > files->budget
+				       ? err_set(ENOSPC, "the store's disk is full, and what was written before waits")
+				       : 0;
+		if (files->queue || files->working) {
+			pthread_cond_wait(&files->room, &files->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&files->lock);
+		more = flush_idle(files);
+		pthread_mutex_lock(&files->lock);
+	}
+	return 0;
+}

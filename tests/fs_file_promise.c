@@ -1,0 +1,243 @@
+/*
+ * What a close promises: the content of a new file reaches the catalog behind the writer's back. Nobody sees an older state meanwhile;
+ * a full disk delays it and loses nothing; a disk that fails makes reading the file fail, never shows other bytes.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/file.h"
+#include "store/err.h"
+#include "tests/lib/check.h"
+#include "tests/lib/faultio.h"
+#include "tests/lib/random.h"
+
+enum { BIG = 15 << 19, BLOCK = 128 << 10 }; /* less than is handed over before the close, more than an appender keeps */
+
+struct rig {
+	struct store *store;
+	struct journal *journal;
+	struct catalog *catalog;
+	struct files *files;
+	const struct io *io;
+	char path[512];
+};
+
+static uint8_t bytes[BIG], got[BIG + 1];
+
+static void rig_open(struct rig *r)
+{
+	struct store_options options = { .io = r->io, .cache_bytes = 8 << 20, .threads = 2 };
+
+	CHECK_RC(store_open(&r->store, r->path, &options));
+	CHECK_RC(journal_open(&r->journal, r->store));
+	CHECK_RC(catalog_open(&r->catalog, r->store, r->journal));
+	CHECK_RC(files_new(&r->files, r->store, r->catalog, 64 << 20));
+}
+
+static void rig_close(struct rig *r)
+{
+	files_free(r->files); /* these fail after the disk did */
+	catalog_close(r->catalog);
+	journal_close(r->journal);
+	store_close(r->store);
+}
+
+static void rig_new(struct rig *r, const char *name, const struct io *io)
+{
+	*r = (struct rig) { .io = io };
+	snprintf(r->path, sizeof r->path, "%s/%s", check_tmpdir(), name);
+	CHECK_RC(store_create(r->path));
+	rig_open(r);
+}
+
+static uint64_t make_file(struct rig *r, const char *name)
+{
+	struct actor actor = { .user = "", .program = "test" };
+	struct record rec = { .kind = REC_NODE };
+
+	rec.node.ino = catalog_new_ino(r->catalog);
+	rec.node.parent = INO_DATASETS;
+	rec.node.name = name;
+	rec.node.mode = S_IFREG | 0644;
+	rec.node.owner = rec.node.target = "";
+	CHECK_RC(catalog_apply(r->catalog, &actor, &rec));
+	return rec.node.ino;
+}
+
+static void copy_in(struct rig *r, uint64_t ino, size_t len)
+{
+	struct file *f;
+
+	CHECK_RC(file_open(r->files, ino, true, &f));
+	for (size_t at = 0; at < len; at += BLOCK) {
+		size_t n = len - at < BLOCK ? len - at : BLOCK;
+
+		CHECK(file_write(f, &caller_self, at, bytes + at, n, false) == (int64_t)n);
+	}
+	CHECK_RC(file_flush(f, &caller_self));
+	CHECK_RC(file_release(f, &caller_self, true));
+}
+
+static int64_t read_whole(struct rig *r, uint64_t ino)
+{
+	struct file *f;
+	int64_t n;
+
+	CHECK_RC(file_open(r->files, ino, false, &f));
+	n = file_read(f, 0, got, sizeof got);
+	CHECK_RC(file_release(f, &caller_self, false));
+	return n;
+}
+
+static uint64_t size_now(struct rig *r, uint64_t ino)
+{
+	struct node_row row;
+	uint64_t size;
+	int64_t mtime;
+
+	if (files_peek(r->files, ino, &size, &mtime))
+		return size;
+	CHECK_RC(catalog_node(r->catalog, ino, &row));
+	return row.size;
+}
+
+/* ---- sizes while commits go on ---- */
+
+static struct {
+	struct rig *rig;
+	_Atomic uint64_t ino, size;
+	atomic_bool stop;
+} watched;
+
+static void *watch(void *arg)
+{
+	(void)arg;
+	while (!watched.stop) {
+		uint64_t ino = watched.ino, size = watched.size;
+
+		if (ino && size && ino == watched.ino)
+			CHECK(size_now(watched.rig, ino) == size);
+	}
+	return NULL;
+}
+
+/* From the close on everybody sees the whole file, whether the catalog has it or not. */
+static void test_size_is_never_old(void)
+{
+	struct rig r;
+	pthread_t thread;
+
+	rig_new(&r, "sizes", NULL);
+	watched.rig = &r;
+	pthread_create(&thread, NULL, watch, NULL);
+	for (int i = 0; i < 40; i++) {
+		size_t len = 1 + (size_t)i * 50000;
+		char name[20];
+		uint64_t ino;
+
+		snprintf(name, sizeof name, "file%d", i);
+		ino = make_file(&r, name);
+		copy_in(&r, ino, len);
+		watched.size = len;
+		watched.ino = ino;
+		CHECK(read_whole(&r, ino) == (int64_t)len && memcmp(got, bytes, len) == 0);
+		watched.ino = watched.size = 0;
+	}
+	watched.stop = true;
+	pthread_join(thread, NULL);
+	rig_close(&r);
+}
+
+/* ---- a full disk ---- */
+
+static void wait_until_stored(struct rig *r)
+{
+	for (int i = 0; i < 100 && files_settle(r->files); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	CHECK_RC(files_settle(r->files));
+}
+
+static void test_full_disk(void)
+{
+	struct faultio *disk = faultio_new();
+	struct content c;
+	struct rig r;
+	uint64_t ino, before;
+
+	rig_new(&r, "full", faultio_io(disk));
+	before = make_file(&r, "before");
+	ino = make_file(&r, "scan");
+	faultio_fail_from(disk, FAULT_WRITE, 1, ENOSPC);
+	copy_in(&r, before, BIG); /* fills what the store keeps in memory */
+	random_fill(bytes, BIG, 6);
+	copy_in(&r, ino, BIG);
+	CHECK(files_settle(r.files) == -ENOSPC);
+	CHECK(size_now(&r, ino) == BIG);
+	CHECK(read_whole(&r, ino) == BIG && memcmp(got, bytes, BIG) == 0);
+	faultio_reset(disk);
+	wait_until_stored(&r);
+	CHECK_RC(catalog_content(r.catalog, ino, &c));
+	CHECK(c.size == BIG && c.sha256_known);
+	CHECK_RC(catalog_sync(r.catalog));
+	rig_close(&r);
+	rig_open(&r);
+	CHECK(read_whole(&r, ino) == BIG && memcmp(got, bytes, BIG) == 0);
+	rig_close(&r);
+	faultio_free(disk);
+}
+
+/* ---- a failing disk ---- */
+
+static atomic_int closed_count;
+
+static void note_closed(void *ctx, uint64_t ino)
+{
+	(void)ctx, (void)ino;
+	closed_count++;
+}
+
+static void test_failing_disk(void)
+{
+	struct faultio *disk = faultio_new();
+	struct rig r;
+	uint64_t good, bad;
+
+	rig_new(&r, "failing", faultio_io(disk));
+	files_on_close(r.files, note_closed, NULL, NULL);
+	good = make_file(&r, "good");
+	bad = make_file(&r, "bad");
+	copy_in(&r, good, 100000);
+	CHECK_RC(files_settle(r.files));
+	CHECK_RC(catalog_sync(r.catalog));
+	CHECK(closed_count == 1);
+	faultio_fail_from(disk, FAULT_WRITE, 1, EIO);
+	copy_in(&r, bad, BIG);
+	CHECK(files_settle(r.files) == -EIO);
+	CHECK(closed_count == 2);
+	CHECK(read_whole(&r, bad) == -EIO);
+	CHECK(strstr(err_text(), "datasets/bad"));
+	CHECK(read_whole(&r, good) == 100000 && memcmp(got, bytes, 100000) == 0);
+	CHECK(files_dirty(r.files) == 0);
+	rig_close(&r);
+	faultio_reset(disk);
+	rig_open(&r);
+	CHECK(read_whole(&r, good) == 100000 && memcmp(got, bytes, 100000) == 0);
+	CHECK(read_whole(&r, bad) == 0);
+	rig_close(&r);
+	faultio_free(disk);
+}
+
+int main(void)
+{
+	random_fill(bytes, BIG, 5);
+	test_size_is_never_old();
+	test_full_disk();
+	test_failing_disk();
+	return check_done();
+}
