@@ -35,8 +35,12 @@ ext_fs = $(shell pkg-config --libs $(PKGS_fs)) -lm $(ext_index)
 TEST_SRC := $(wildcard tests/store_*.c tests/index_*.c tests/fs_*.c)
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_COMMON := $(wildcard tests/lib/*.c)
+# What make bench measures with; jpegls needs CharLS, which is there after `make bench-deps`.
+HAVE_CHARLS := $(wildcard /usr/include/charls/charls.h /usr/local/include/charls/charls.h)
+BENCH_SRC := $(if $(HAVE_CHARLS),$(wildcard tests/bench/*.c),$(filter-out tests/bench/jpegls.c,$(wildcard tests/bench/*.c)))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 
-.PHONY: all deps build-deps test test-long demo bench install uninstall clean help check-layers
+.PHONY: all deps build-deps bench-deps bench-programs test test-long demo bench install uninstall clean help check-layers
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -47,7 +51,7 @@ help:
 	@echo 'make demo [DATA=DIR]  install what is missing, build, and show the main job on a real mount'
 	@echo 'make test [T=name]    all quick tests, or one (T=store_pack, T=mount_datasets)'
 	@echo 'make SAN=address,undefined test    the same with sanitizers; SAN=thread likewise'
-	@echo 'make bench            timings'
+	@echo 'make bench [SIZE_MB= ROUNDS= DIR= SCAN= BENCH_DEPS=1]   times and sizes beside ext4, btrfs, borg ...; see tests/bench.sh'
 	@echo 'make test-long         the slow ones too'
 	@echo 'make install PREFIX= DESTDIR='
 
@@ -94,9 +98,18 @@ demo: build-deps
 	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/phantom
 	@BUILD=$(BUILD) DATA='$(DATA)' ./demo/demo.sh
 
-bench: deps
-	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/phantom
+bench: $(if $(BENCH_DEPS),bench-deps,deps)
+	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/phantom bench-programs
 	@BUILD=$(BUILD) ./tests/bench.sh
+
+# What make bench compares with: borg, restic, casync, btrfs, squashfs, CharLS.
+bench-deps:
+	@./tools/install-deps.sh --bench
+
+bench-programs: $(BENCH_BIN)
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS_store)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(if $(filter jpegls,$*),-lcharls) $(ext_fs)
 
 $(BUILD)/phantom: $(BUILD)/demo/phantom.o
 	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libtiff-4) -lm

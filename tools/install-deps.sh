@@ -1,14 +1,17 @@
 #!/bin/sh
 # Installs what is missing on a Debian machine to build tomofs and run its tests. Does nothing, and needs no rights, when all is
-# there. With --build only what the build and the demo need.
+# there. With --build only what the build and the demo need; with --bench also what `make bench` compares with.
 set -eu
 
 build="gcc make pkg-config libc6-dev fuse3 libfuse3-dev libzstd-dev libxxhash-dev libssl-dev liblmdb-dev libtiff-dev
 	libjansson-dev libexpat1-dev zlib1g-dev libtiff-tools attr"
 tests="python3-minimal python3-numpy python3-tifffile rsync imagej xvfb xauth util-linux"
 
+bench="borgbackup python3-pyfuse3 restic casync btrfs-progs squashfs-tools squashfuse libcharls-dev zstd"
+
 want=$build
 [ "${1:-}" = --build ] || want="$build $tests"
+[ "${1:-}" != --bench ] || want="$want $bench"
 
 missing=
 for package in $want; do
