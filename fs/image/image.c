@@ -7,7 +7,7 @@
 #include "fs/image/formats.h"
 #include "store/err.h"
 
-enum { HEAD_BYTES = 4096 };
+enum { HEAD_BYTES = 64 }; /* pixels that begin behind a short header are not decoded to tell the format */
 
 static const struct image_ops *const formats[] = { &image_tiff, &image_raw };
 enum { FORMAT_COUNT = sizeof formats / sizeof *formats };

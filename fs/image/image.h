@@ -23,7 +23,7 @@ struct image;
 struct image_ops {
 	enum image_format format;
 	const char *name;
-	/* Is it this format? Looks at the first bytes (head_len <= 64 KiB) only. NULL: never detected by content. */
+	/* Is it this format? Looks at the first bytes (head_len <= 64) only. NULL: never detected by content. */
 	bool (*detect)(const uint8_t *head, size_t head_len);
 	/* Fills geo and findings from the header; touches no pixel. -EBADMSG: damaged or of a kind that is not read. */
 	int (*probe)(struct source *src, struct geometry *geo, struct findings *facts);

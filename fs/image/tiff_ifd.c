@@ -55,7 +55,7 @@ int tiff_file_init(struct tiff_file *file, struct source *src)
 	int rc;
 
 	*file = (struct tiff_file) { .src = src };
-	rc = bytes_at(file, 0, head, len);
+	rc = source_read(src, 0, head, len); /* and not a window: the next bytes may be pixels */
 	if (rc < 0)
 		return rc;
 	if (!tiff_detect(head, len))

@@ -12,7 +12,7 @@
 #include "fs/image/source.h"
 #include "store/scope.h"
 
-enum { TIFF_WINDOW = 4096 };
+enum { TIFF_WINDOW = 512 };
 
 struct tiff_file {
 	struct source *src;
