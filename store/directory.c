@@ -1,42 +1,126 @@
-#include "store/directory.h"
-
-#include <errno.h>
+#include "store/directory_internal.h"
 
 #include "store/err.h"
+#include "store/log.h"
 #include "store/scope.h"
 
-/*
- * Sixteen open-addressing tables with linear probing. The first byte of a key chooses the table, its second half the
- * slot; keys are hashes under a secret, so nobody can make them crowd. Tables grow by half; one at a time, so that a
- * put waits for a sixteenth of the whole at most. The all-zero key, which no chunk has, marks an empty slot.
- */
-enum { SHARDS = 16, FIRST_CAP = 64 };
-
-struct slot {
-	struct key key;
-	uint32_t pack, off, stored_len;
-	uint32_t plain_codec; /* plain_len | codec << 24 */
-};
-_Static_assert(sizeof(struct slot) == 32, "the directory's memory bound is stated in its header");
-
-struct shard {
-	pthread_mutex_t lock;
-	struct slot *slots;
-	size_t cap, used;
+struct directory_limits directory_limits = {
+	.flush_entries = 1 << 17,
+	.flush_packs = 64,
+	.batch_entries = 1 << 19,
+	.tier_entries = 1 << 15,
+	.tier_runs = 4,
+	.filter_bytes = 4 << 20,
+	.filters_bytes = 16 << 20,
 };
 
-struct directory {
-	struct shard shards[SHARDS];
-};
+void directory_sums_add(struct directory_sums *sums, const struct directory_entry *entry, int sign)
+{
+	struct directory_sum *of[] = { &sums->all,
+				       entry->codec < DIRECTORY_CODECS ? &sums->codec[entry->codec] : NULL };
+	uint64_t one = (uint64_t)(int64_t)sign;
 
-int directory_new(struct directory **out)
+	for (size_t i = 0; i < 2 && of[i]; i++) {
+		of[i]->chunks += one;
+		of[i]->plain_bytes += one * entry->plain_len;
+		of[i]->stored_bytes += one * (PACK_HEAD_BYTES + (uint64_t)entry->stored_len);
+	}
+}
+
+/* ---- the list of runs ---- */
+
+static struct run_list *list_new(size_t count)
+{
+	struct run_list *list = calloc(1, sizeof *list + count * sizeof *list->runs);
+
+	if (list)
+		list->refs = 1;
+	else
+		err_set(ENOMEM, "no memory for a list of key runs");
+	return list;
+}
+
+void run_list_drop(struct run_list *list)
+{
+	if (!list || __atomic_sub_fetch(&list->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	for (size_t i = 0; i < list->count; i++)
+		keyrun_drop(list->runs[i]);
+	free(list);
+}
+
+struct run_list *directory_list(struct directory *d)
+{
+	scope_lock(&d->lock);
+	__atomic_add_fetch(&d->list->refs, 1, __ATOMIC_RELAXED);
+	return d->list;
+}
+
+static bool among(const struct keyrun *run, struct keyrun *const *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (runs[i] == run)
+			return true;
+	return false;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct keyrun *const *left = a, *const *right = b;
+
+	return ((*left)->newest < (*right)->newest) - ((*left)->newest > (*right)->newest);
+}
+
+int directory_swap(struct directory *d, struct keyrun *const *fresh, size_t fresh_count, struct keyrun *const *old,
+		   size_t old_count)
+{
+	struct run_list *before = directory_list(d), *list = list_new(before->count + fresh_count);
+
+	if (!list) {
+		run_list_drop(before);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < fresh_count; i++)
+		list->runs[list->count++] = fresh[i];
+	for (size_t i = 0; i < before->count; i++)
+		if (!among(before->runs[i], old, old_count))
+			list->runs[list->count++] = keyrun_ref(before->runs[i]);
+	qsort(list->runs, list->count, sizeof(struct keyrun *), newest_first);
+	pthread_mutex_lock(&d->lock);
+	d->list = list; /* only one thread swaps, so `before` is what was there */
+	pthread_mutex_unlock(&d->lock);
+	run_list_drop(before);
+	run_list_drop(before); /* the directory's own */
+	return 0;
+}
+
+void directory_discard(struct directory *d, struct keyrun *run)
+{
+	int rc = d->place.read_only ? 0 : d->place.io->unlink(d->place.io, run->path);
+
+	if (rc && rc != -ENOENT)
+		log_warn("cannot remove %s: %s", run->path, strerror(-rc));
+	keyrun_drop(run);
+}
+
+/* ---- making and ending ---- */
+
+int directory_new(struct directory **out, const struct directory_place *place)
 {
 	struct directory *d = calloc(1, sizeof *d);
 
 	if (!d)
 		return err_set(ENOMEM, "no memory for the chunk directory");
-	for (size_t i = 0; i < SHARDS; i++)
-		pthread_mutex_init(&d->shards[i].lock, NULL);
+	*d = (struct directory) { .place = *place, .next_number = 1 };
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->wake, NULL);
+	pthread_cond_init(&d->rested, NULL);
+	d->place.folder = d->folder = strdup(place->folder);
+	d->list = list_new(0);
+	if (!d->folder || !d->list || recent_new(&d->recent)) {
+		directory_free(d);
+		return err_set(ENOMEM, "no memory for the chunk directory");
+	}
 	*out = d;
 	return 0;
 }
@@ -45,110 +129,204 @@ void directory_free(struct directory *d)
 {
 	if (!d)
 		return;
-	for (size_t i = 0; i < SHARDS; i++) {
-		free(d->shards[i].slots);
-		pthread_mutex_destroy(&d->shards[i].lock);
-	}
+	directory_stop(d);
+	opening_free(d->opening);
+	run_list_drop(d->list);
+	recent_free(d->recent);
+	free(d->notes);
+	free(d->settled);
+	free(d->folder);
+	pthread_cond_destroy(&d->wake);
+	pthread_cond_destroy(&d->rested);
+	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
 
-/* The slot of the key, or the empty one where it would go. The table is never full. */
-static struct slot *probe(struct slot *slots, size_t cap, const struct key *key)
-{
-	uint64_t hash;
-	size_t i;
+/* ---- notes ---- */
 
-	memcpy(&hash, key->bytes + 8, sizeof hash);
-	i = (size_t)(((unsigned __int128)hash * cap) >> 64);
-	while (!key_is_hole(&slots[i].key) && !key_equal(&slots[i].key, key))
-		i = i + 1 == cap ? 0 : i + 1;
-	return &slots[i];
+struct pack_name directory_pack_name(struct directory *d, uint32_t index)
+{
+	char text[PACK_NAME_MAX];
+	struct pack_name name = { 0, 0 };
+
+	packs_name(d->place.packs, index, text);
+	pack_name_parse(text, &name);
+	return name;
 }
 
-static int grow(struct shard *s, size_t cap)
+uint64_t directory_number(struct directory *d)
 {
-	struct slot *slots = calloc(cap, sizeof *slots);
+	scope_lock(&d->lock);
+	return d->next_number++;
+}
 
-	if (!slots)
-		return err_set(ENOMEM, "no memory for a chunk directory of %zu entries", s->used);
-	for (size_t i = 0; i < s->cap; i++)
-		if (!key_is_hole(&s->slots[i].key))
-			*probe(slots, cap, &s->slots[i].key) = s->slots[i];
-	free(s->slots);
-	s->slots = slots;
-	s->cap = cap;
+/* Called with the lock held. */
+static int room_for_note(struct directory *d, uint32_t index)
+{
+	size_t cap = (size_t)index + index / 2 + 64;
+	struct note *notes;
+
+	if (index < d->note_cap)
+		return 0;
+	notes = realloc(d->notes, cap * sizeof *notes);
+	if (!notes)
+		return err_set(ENOMEM, "no memory for the chunk directory");
+	memset(notes + d->note_cap, 0, (cap - d->note_cap) * sizeof *notes);
+	d->notes = notes;
+	d->note_cap = cap;
 	return 0;
 }
 
-int directory_expect(struct directory *d, uint64_t more)
+/* Called with the lock held. */
+static int put_settled(struct directory *d, uint32_t index)
 {
-	uint64_t share = more / SHARDS + more / (SHARDS * 16) + FIRST_CAP;
+	if (d->settled_count == d->settled_cap) {
+		size_t cap = d->settled_cap * 2 + 16;
+		uint32_t *settled = realloc(d->settled, cap * sizeof *settled);
 
-	for (size_t i = 0; i < SHARDS; i++) {
-		struct shard *s = &d->shards[i];
-		uint64_t cap;
-
-		scope_lock(&s->lock);
-		cap = (s->used + share) / 3 * 4;
-		if (cap > s->cap && grow(s, cap))
-			return -ENOMEM;
+		if (!settled)
+			return err_set(ENOMEM, "no memory for the chunk directory");
+		d->settled = settled;
+		d->settled_cap = cap;
 	}
+	d->settled[d->settled_count++] = index;
+	d->settled_entries += d->notes[index].entries;
 	return 0;
 }
 
-static struct directory_entry entry_of(const struct slot *slot)
+int directory_note(struct directory *d, uint32_t index, uint32_t more, int state)
 {
-	return (struct directory_entry) { .pack = slot->pack,
-					  .off = slot->off,
-					  .stored_len = slot->stored_len,
-					  .plain_len = slot->plain_codec & 0xffffff,
-					  .codec = (uint8_t)(slot->plain_codec >> 24) };
+	scope_lock(&d->lock);
+	if (room_for_note(d, index))
+		return -ENOMEM;
+	d->notes[index].entries += more;
+	if (state <= (int)d->notes[index].state)
+		return 0;
+	if (state == PACK_SETTLED && put_settled(d, index))
+		return -ENOMEM;
+	d->notes[index].state = (unsigned)state;
+	return 0;
+}
+
+void directory_settled(struct directory *d, uint32_t index)
+{
+	/* Without memory for the note its entries stay where they are. */
+	if (!directory_note(d, index, 0, PACK_SETTLED) && directory_flush_due(d))
+		directory_want(d);
+}
+
+/* ---- looking up ---- */
+
+struct question {
+	const struct key *key;
+	const struct directory_entry *below; /* the newest entry older than this one is wanted; NULL: the newest */
+};
+
+static bool asked_for(const struct question *q, const struct directory_entry *entry)
+{
+	return !q->below || directory_newer(q->below, entry);
+}
+
+/* What the footer of a pack says about a key. 1, 0, -errno. */
+static int ask_footer(struct directory *d, uint32_t index, const struct question *q, struct directory_entry *entry)
+{
+	struct recovered pack;
+	int rc = recover_pack(d->place.io, d->place.settings, d->place.packs_folder, directory_pack_name(d, index), 0,
+			      &pack);
+
+	if (directory_transient(rc))
+		return rc;
+	if (rc)
+		log_error("%s; its chunks are missing", err_text());
+	for (uint64_t i = rc ? 0 : pack.records; i-- > 0;) {
+		struct pack_entry e = pack_entry_get(pack.entries.data, i);
+
+		*entry = directory_entry_of(&e, index);
+		if (e.head.kind != PACK_CHUNK || !key_equal(&e.head.key, q->key) || !asked_for(q, entry))
+			continue;
+		rc = 1;
+		break;
+	}
+	buf_free(&pack.entries);
+	return rc > 0;
+}
+
+/* The slow way, for as long as a damaged run is not made again. */
+static int ask_footers(struct directory *d, struct keyrun *run, const struct question *q, struct directory_entry *entry)
+{
+	int rc = 0;
+
+	for (uint64_t i = run->head.packs; !rc && i-- > 0;)
+		if (run->packs[i] != KEYRUN_GONE)
+			rc = ask_footer(d, run->packs[i], q, entry);
+	return rc;
+}
+
+static int ask_run(struct directory *d, struct keyrun *run, const struct question *q, struct directory_entry *entry)
+{
+	bool whole = !__atomic_load_n(&run->damaged, __ATOMIC_RELAXED);
+	int rc = keyrun_get(run, q->key, q->below, entry);
+
+	if (whole && __atomic_load_n(&run->damaged, __ATOMIC_RELAXED)) {
+		log_warn("%s; it is made again from the packs", err_text());
+		directory_want(d);
+	}
+	return rc < 0 && rc != -ENOMEM ? ask_footers(d, run, q, entry) : rc;
+}
+
+static int ask(struct directory *d, const struct question *q, struct directory_entry *entry)
+{
+	bool found = recent_get(d->recent, q->key, entry) && asked_for(q, entry);
+	struct run_list *list = directory_list(d); /* after the memory was asked: entries leave it for a run */
+	int rc = 0;
+
+	for (size_t i = 0; rc >= 0 && i < list->count; i++) {
+		struct directory_entry other;
+
+		if (found && list->runs[i]->newest < entry->pack)
+			break;
+		rc = ask_run(d, list->runs[i], q, &other);
+		if (rc == 1 && (!found || directory_newer(&other, entry))) {
+			*entry = other;
+			found = true;
+		}
+	}
+	run_list_drop(list);
+	return rc < 0 ? rc : found;
+}
+
+int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
+{
+	return key_is_hole(key) ? 0 : ask(d, &(struct question) { .key = key }, entry);
 }
 
 int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry,
 		  struct directory_entry *before)
 {
-	struct shard *s = &d->shards[key->bytes[0] % SHARDS];
-	struct slot *slot;
-	int known;
+	/* Older ones: a run may have the new record already when its pack was just finished. */
+	struct question older = { key, entry };
+	struct directory_entry old, ignored;
+	int known = ask(d, &older, &old);
+	int rc = known < 0 ? known : recent_set(d->recent, key, entry, &ignored);
 
-	scope_lock(&s->lock);
-	if (s->used >= s->cap / 4 * 3 && grow(s, s->cap ? s->cap / 2 * 3 : FIRST_CAP))
-		return -ENOMEM;
-	slot = probe(s->slots, s->cap, key);
-	known = !key_is_hole(&slot->key);
+	if (rc >= 0)
+		rc = directory_note(d, entry->pack, 1, PACK_OPEN);
+	if (rc < 0)
+		return rc;
 	if (known && before)
-		*before = entry_of(slot);
-	s->used += !known;
-	*slot = (struct slot) { *key, entry->pack, entry->off, entry->stored_len,
-				entry->plain_len | (uint32_t)entry->codec << 24 };
+		*before = old;
 	return known;
 }
 
-bool directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
+int directory_load(struct directory *d, uint32_t index, const struct recovered *pack, struct directory_sums *sums)
 {
-	struct shard *s = &d->shards[key->bytes[0] % SHARDS];
-	const struct slot *slot;
+	for (uint64_t i = 0; i < pack->records; i++) {
+		struct pack_entry e = pack_entry_get(pack->entries.data, i);
+		struct directory_entry entry = directory_entry_of(&e, index);
+		int rc = e.head.kind == PACK_CHUNK ? recent_load(d->recent, &e.head.key, &entry, sums) : 0;
 
-	if (key_is_hole(key))
-		return false;
-	scope_lock(&s->lock);
-	if (!s->cap)
-		return false;
-	slot = probe(s->slots, s->cap, key);
-	if (key_is_hole(&slot->key))
-		return false;
-	*entry = entry_of(slot);
-	return true;
-}
-
-uint64_t directory_count(struct directory *d)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < SHARDS; i++) {
-		scope_lock(&d->shards[i].lock);
-		count += d->shards[i].used;
+		if (rc)
+			return rc;
 	}
-	return count;
+	return directory_note(d, index, (uint32_t)pack->records, PACK_OPEN);
 }

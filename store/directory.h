@@ -1,14 +1,27 @@
 /*
- * directory: where each chunk is: key -> pack, place and sizes. In memory, 32 bytes an entry, filled from the packs'
- * footers when the store is opened; meant for up to some 10^7 chunks (about 40 bytes of memory each). Nothing outside
- * this file knows how the entries are kept, so that sorted runs on disk can take its place.
+ * directory: where each chunk is: key -> pack, place and sizes. For any number of chunks in bounded memory.
  *
- * Threads: any; the table is cut into shards that are locked one at a time, for a few memory accesses.
+ * The keys of packs that are being written, and of those sealed lately, are in memory (directory_recent.h); those of
+ * all other packs are in sorted files, the key runs (keyrun.h, STORE/keys/). A thread of the directory's own makes runs
+ * out of the footers of settled packs and merges runs of like size, so that a chunk is written about log4(chunks) times
+ * and there are at most some twenty runs: a size-tiered log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil, "The
+ * log-structured merge-tree", 1996). A look-up asks the memory, then the filter of each run, and reads one page of a
+ * run that may have the key.
+ *
+ * Runs hold nothing that the packs' footers do not say. One that is damaged, stale or gone is made again, meanwhile
+ * the footers answer; it costs time, never a chunk.
+ *
+ * Memory: about 45 bytes for each chunk of packs that are not in a run yet (some 10^5 chunks), 16 MiB for filters, 8
+ * bytes a pack, and some 20 MiB while runs are made.
+ *
+ * Threads: any, once directory_begin() has returned. No lock is held across I/O.
  */
 #ifndef TOMOFS_DIRECTORY_H
 #define TOMOFS_DIRECTORY_H
 
-#include "store/key.h"
+#include "store/packs.h"
+#include "store/pool.h"
+#include "store/recover.h"
 
 struct directory;
 
@@ -20,17 +33,75 @@ struct directory_entry {
 	uint8_t codec;
 };
 
-int directory_new(struct directory **out);
+/* Is the first of two entries the one that counts? (Pack indexes grow with pack names, oldest first.) */
+static inline bool directory_newer(const struct directory_entry *a, const struct directory_entry *b)
+{
+	return a->pack != b->pack ? a->pack > b->pack : a->off > b->off;
+}
+
+/* What a footer says of a chunk. */
+static inline struct directory_entry directory_entry_of(const struct pack_entry *e, uint32_t pack)
+{
+	return (struct directory_entry) { .pack = pack,
+					  .off = (uint32_t)e->off,
+					  .stored_len = e->head.stored_len,
+					  .plain_len = e->head.plain_len,
+					  .codec = e->head.codec };
+}
+
+struct directory_place { /* all but folder must outlive the directory */
+	const struct io *io;
+	const char *folder;	  /* STORE/keys; copied; made when there is something to put in */
+	const char *packs_folder; /* STORE/packs */
+	const struct settings *settings;
+	struct packs *packs;
+	bool read_only; /* changes nothing on the disk, and works beside a writer */
+};
+
+enum { DIRECTORY_CODECS = 8 };
+
+struct directory_sum {
+	uint64_t chunks, plain_bytes, stored_bytes; /* stored: with record heads */
+};
+struct directory_sums {
+	struct directory_sum all;
+	struct directory_sum codec[DIRECTORY_CODECS]; /* by number; others only in `all` */
+};
+/* Counts an entry in (sign 1) or out (-1). */
+void directory_sums_add(struct directory_sums *sums, const struct directory_entry *entry, int sign);
+
+/* 0 or -ENOMEM. */
+int directory_new(struct directory **out, const struct directory_place *place);
+/* Ends the thread; what it was at is dropped and made again another time. NULL is fine. */
 void directory_free(struct directory *d);
 
-/* Room for about this many more entries at once, so that filling it does not grow it step by step. 0 or -ENOMEM. */
-int directory_expect(struct directory *d, uint64_t more);
+/* ---- While the store is opened, by one thread, in this order ---- */
 
-/* A later entry of the same key takes the place of the one before. 0, or 1 when there was one (then in *before, unless
+/* names: all packs in the folder, oldest first; must stay until directory_begin(). Finds out which of them are in
+ * a run that can be used. 0 or -ENOMEM: damage is logged and is no failure. */
+int directory_find(struct directory *d, const struct pack_name *names, size_t count, struct pool *pool);
+/* Is the i-th pack in a run? Then its footer need not be read; *seed is what packs_add() wants. */
+bool directory_covers(const struct directory *d, size_t i, uint64_t *seed);
+/* Now each pack in the order of names, so that indexes grow with names. A pack that is in a run: */
+int directory_place_pack(struct directory *d, size_t i, uint32_t index);
+/* Any other: enters its chunks. Both 0 or -ENOMEM. */
+int directory_enter(struct directory *d, uint32_t index, struct pack_name name, const struct recovered *pack);
+/* What all chunks come to. A chunk that was stored again after damage is counted in each run that has it, until these
+ * are merged. 0 or -errno. */
+int directory_begin(struct directory *d, struct directory_sums *sums);
+
+/* ---- Then ---- */
+
+/* 1: found; 0: no pack has it; -ENOMEM, -EMFILE, -ENFILE. Of several records with a key the one in the newest pack
+ * counts. */
+int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry);
+/* Enters a chunk of a pack that is being written. 0, or 1 when an older record has that key (then in *before, unless
  * before is NULL); -ENOMEM. */
 int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry,
 		  struct directory_entry *before);
-bool directory_get(struct directory *d, const struct key *key, struct directory_entry *entry);
-uint64_t directory_count(struct directory *d);
+/* The pack is sealed and on the disk: from now on its footer may stand for its entries. Never waits. */
+void directory_settled(struct directory *d, uint32_t index);
+/* Waits until the thread has nothing more to do, or cannot. For tests and measurements. */
+void directory_idle(struct directory *d);
 
 #endif

@@ -144,7 +144,7 @@ static int learn_seed(struct job *j, int fd)
 }
 
 /* Cuts the file at `end` and writes the footer there. */
-static int seal(const struct job *j, uint64_t end)
+static int seal(struct job *j, uint64_t end)
 {
 	scope_buf struct buf footer = { 0 };
 	uint8_t header[PACK_HEADER_BYTES];
@@ -166,6 +166,8 @@ static int seal(const struct job *j, uint64_t end)
 	if (!rc)
 		rc = j->io->fdatasync(j->io, fd);
 	j->io->close(j->io, fd);
+	if (!rc)
+		j->size = end + footer.len;
 	return rc;
 }
 
@@ -261,6 +263,7 @@ int recover_pack(const struct io *io, const struct settings *settings, const cha
 		return err_set(-fd, "cannot open %s: %s", path, strerror(-fd));
 	rc = look_into(&j, fd);
 	io->close(io, fd);
+	out->size = j.size;
 	if (rc)
 		buf_free(&out->entries);
 	return rc;

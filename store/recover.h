@@ -42,6 +42,7 @@ int pack_read_footer(const struct io *io, int fd, uint64_t seed, uint64_t size, 
 
 struct recovered {
 	uint64_t seed;
+	uint64_t size; /* of the file */
 	bool sealed;
 	uint64_t records;
 	struct buf entries; /* as in a footer, see pack_entry_get(); the caller frees it */

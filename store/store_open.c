@@ -16,13 +16,14 @@ static void leave(struct store *s)
 {
 	pool_group_wait(&s->ahead_group);
 	pool_group_destroy(&s->ahead_group);
+	pool_free(s->writers);
 	appender_drop(s->current.appender);
 	for (size_t i = 0; i < s->closing_count; i++)
 		appender_drop(s->closing[i].appender);
 	cache_free(s->cache);
 	pool_free(s->pool);
-	packs_free(s->packs);
 	directory_free(s->directory);
+	packs_free(s->packs);
 	lock_release(s->lock_fd);
 	pthread_cond_destroy(&s->unclaimed);
 	pthread_mutex_destroy(&s->lock);
@@ -106,53 +107,6 @@ void store_count(struct store *s, const struct directory_entry *entry, int sign)
 	}
 }
 
-/* Enters the chunks of one pack into the directory; those of later packs take the place of earlier ones. */
-static int enter(struct store *s, uint32_t index, const struct recovered *pack)
-{
-	struct directory_entry before;
-
-	for (uint64_t i = 0; i < pack->records; i++) {
-		struct pack_entry e = pack_entry_get(pack->entries.data, i);
-		struct directory_entry entry = { .pack = index,
-						 .off = (uint32_t)e.off,
-						 .stored_len = e.head.stored_len,
-						 .plain_len = e.head.plain_len,
-						 .codec = e.head.codec };
-		int rc;
-
-		if (e.head.kind != PACK_CHUNK)
-			continue;
-		rc = directory_set(s->directory, &e.head.key, &entry, &before);
-		if (rc < 0)
-			return rc;
-		if (rc)
-			store_count(s, &before, -1);
-		store_count(s, &entry, 1);
-	}
-	return 0;
-}
-
-static int load_pack(struct store *s, struct pack_name name, unsigned flags)
-{
-	struct recovered pack;
-	uint32_t index;
-	int rc = recover_pack(s->io, &s->settings, s->packs_folder, name, flags, &pack);
-
-	if (rc == -ENOENT)
-		return 0;
-	if (rc == -EXDEV || rc == -EIO || rc == -EACCES) { /* the other packs can still be read */
-		log_error("%s; its chunks are missing", err_text());
-		return 0;
-	}
-	if (rc)
-		return rc;
-	rc = packs_add(s->packs, name, pack.seed, NULL, &index);
-	if (!rc)
-		rc = enter(s, index, &pack);
-	buf_free(&pack.entries);
-	return rc;
-}
-
 static void close_dir(DIR **dir)
 {
 	if (*dir)
@@ -200,20 +154,129 @@ static int known_epoch(struct store *s, const struct pack_name *newest)
 	return rc;
 }
 
+/* ---- the packs ---- */
+
+enum { TURN = 8 }; /* footers in memory at a time */
+
+struct load { /* of a pack that no key run has */
+	struct store *store;
+	size_t at; /* in the list of names */
+	struct pack_name name;
+	unsigned flags;
+	struct recovered pack;
+	bool usable;
+};
+
+static int load(void *arg)
+{
+	struct load *l = arg;
+	struct store *s = l->store;
+	int rc = recover_pack(s->io, &s->settings, s->packs_folder, l->name, l->flags, &l->pack);
+
+	l->usable = !rc;
+	if (rc == -EXDEV || rc == -EIO || rc == -EACCES) /* the other packs can still be read */
+		log_error("%s; its chunks are missing", err_text());
+	else if (rc != -ENOENT)
+		return rc;
+	return 0;
+}
+
 /* Only the newest packs can be unsynced when a writer dies: it never has more than CLOSING_MAX + 1 of them. */
+static unsigned flags_of(const struct store *s, size_t i, size_t count)
+{
+	if (s->read_only)
+		return 0;
+	return i + SETTLE_PACKS >= count ? RECOVER_WRITE | RECOVER_SETTLE : RECOVER_WRITE;
+}
+
+/* Recovers some packs at once, from *at on; *count of them. Ends with *at behind the last one. */
+static int load_turn(struct store *s, const struct pack_name *names, size_t all, size_t *at, struct load loads[TURN],
+		     size_t *count)
+{
+	struct pool_group group;
+	uint64_t seed;
+	int rc;
+
+	pool_group_init(&group);
+	for (*count = 0; *at < all && *count < TURN; ++*at) {
+		if (directory_covers(s->directory, *at, &seed))
+			continue;
+		loads[*count] =
+		    (struct load) { .store = s, .at = *at, .name = names[*at], .flags = flags_of(s, *at, all) };
+		pool_submit(s->pool, &group, load, &loads[(*count)++]);
+	}
+	rc = pool_group_wait(&group);
+	pool_group_destroy(&group);
+	return rc;
+}
+
+/* Adds packs from..to-1 in order: those in key runs and those that were loaded. */
+static int add_packs(struct store *s, const struct pack_name *names, size_t from, size_t to, const struct load *next)
+{
+	uint32_t index;
+	uint64_t seed;
+	int rc = 0;
+
+	for (size_t i = from; !rc && i < to; i++) {
+		bool covered = directory_covers(s->directory, i, &seed);
+		const struct load *l = covered ? NULL : next++;
+
+		if (l && !l->usable)
+			continue;
+		rc = packs_add(s->packs, names[i], l ? l->pack.seed : seed, NULL, &index);
+		if (!rc)
+			rc = l ? directory_enter(s->directory, index, names[i], &l->pack)
+			       : directory_place_pack(s->directory, i, index);
+	}
+	return rc;
+}
+
+static int load_all(struct store *s, const struct pack_name *names, size_t count)
+{
+	struct load loads[TURN];
+	int rc = 0;
+
+	for (size_t at = 0, from = 0, loaded; !rc && from < count; from = at) {
+		rc = load_turn(s, names, count, &at, loads, &loaded);
+		if (!rc)
+			rc = add_packs(s, names, from, at, loads);
+		for (size_t i = 0; i < loaded; i++)
+			buf_free(&loads[i].pack.entries);
+	}
+	return rc;
+}
+
+/* Which chunks there are, and what they come to. */
+static int find_chunks(struct store *s, const struct pack_name *names, size_t count)
+{
+	struct directory_sums sums;
+	int rc = directory_find(s->directory, names, count, s->pool);
+
+	if (!rc)
+		rc = load_all(s, names, count);
+	if (!rc)
+		rc = directory_begin(s->directory, &sums);
+	if (rc)
+		return rc;
+	s->stats.chunks = sums.all.chunks;
+	s->stats.plain_bytes = sums.all.plain_bytes;
+	s->stats.stored_bytes = sums.all.stored_bytes;
+	for (size_t i = 0; i < DIRECTORY_CODECS && i < sizeof s->stats.codec / sizeof *s->stats.codec; i++) {
+		s->stats.codec[i].chunks = sums.codec[i].chunks;
+		s->stats.codec[i].plain_bytes = sums.codec[i].plain_bytes;
+		s->stats.codec[i].stored_bytes = sums.codec[i].stored_bytes;
+	}
+	return 0;
+}
+
 static int load_packs(struct store *s)
 {
 	scope_free struct pack_name *names = NULL;
 	size_t count = 0;
 	int rc = pack_list(s->packs_folder, &names, &count);
 
-	for (size_t i = 0; !rc && i < count; i++) {
-		unsigned flags = s->read_only ? 0 : RECOVER_WRITE;
-
-		if (!s->read_only && i + SETTLE_PACKS >= count)
-			flags |= RECOVER_SETTLE;
-		rc = load_pack(s, names[i], flags);
-	}
+	if (!rc)
+		rc = find_chunks(s, names, count);
 	if (!rc)
 		rc = known_epoch(s, count ? &names[count - 1] : NULL);
 	if (rc || s->read_only)
@@ -224,6 +287,22 @@ static int load_packs(struct store *s)
 	/* Last, so that a pack of an epoch before the noted one is known to be sealed and on the disk. */
 	s->epoch++;
 	return note_epoch(s);
+}
+
+static int make_directory(struct store *s)
+{
+	scope_free char *folder = NULL;
+
+	if (asprintf(&folder, "%s/keys", s->path) < 0) {
+		folder = NULL;
+		return err_set(ENOMEM, "no memory for a path");
+	}
+	return directory_new(&s->directory, &(struct directory_place) { .io = s->io,
+									.folder = folder,
+									.packs_folder = s->packs_folder,
+									.settings = &s->settings,
+									.packs = s->packs,
+									.read_only = s->read_only });
 }
 
 static int enter_store(struct store *s, const struct store_options *options)
@@ -237,9 +316,9 @@ static int enter_store(struct store *s, const struct store_options *options)
 	if (!rc)
 		rc = pool_new(&s->pool, options->threads);
 	if (!rc)
-		rc = directory_new(&s->directory);
-	if (!rc)
 		rc = packs_new(&s->packs, s->io, s->packs_folder);
+	if (!rc)
+		rc = make_directory(s);
 	return rc ? rc : load_packs(s);
 }
 

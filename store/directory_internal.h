@@ -1,0 +1,85 @@
+/* The inside of a directory, shared by the directory*.c files; tests make the limits small. */
+#ifndef TOMOFS_DIRECTORY_INTERNAL_H
+#define TOMOFS_DIRECTORY_INTERNAL_H
+
+#include <errno.h>
+
+#include "store/directory_recent.h"
+#include "store/keyrun.h"
+
+struct directory_limits {
+	uint64_t flush_entries; /* of settled packs in memory: then a run is made of them ... */
+	uint64_t flush_packs;	/* ... or when there are so many packs */
+	uint64_t batch_entries; /* a run made from footers holds about so many at most */
+	uint64_t tier_entries;	/* runs of up to 4 times so many are the lowest tier; each tier has 4 times more */
+	size_t tier_runs;	/* so many runs of a tier are merged; at most KEYRUN_MERGE_MAX */
+	uint64_t filter_bytes;	/* filters up to this are kept in memory ... */
+	uint64_t filters_bytes; /* ... up to so many bytes together */
+};
+extern struct directory_limits directory_limits;
+
+/* Never changed once others can see it. */
+struct run_list {
+	unsigned refs; /* atomic */
+	size_t count;
+	struct keyrun *runs[]; /* a reference to each; the one with the newest pack first */
+};
+
+struct note { /* about a pack, by its index */
+	uint32_t entries;
+	enum { PACK_OPEN, PACK_SETTLED, PACK_COVERED } state; /* covered: by a run */
+};
+
+struct opening; /* directory_open.c */
+
+struct directory {
+	struct directory_place place;
+	char *folder; /* place.folder */
+	struct recent *recent;
+	struct opening *opening; /* NULL once it is open */
+
+	pthread_mutex_t lock; /* of all below; never held across I/O */
+	struct run_list *list;
+	uint64_t next_number;
+	struct note *notes;
+	size_t note_cap;
+	uint32_t *settled; /* packs in this state */
+	size_t settled_count, settled_cap;
+	uint64_t settled_entries;
+
+	pthread_t thread;
+	pthread_cond_t wake;   /* wanted or stopping */
+	pthread_cond_t rested; /* resting */
+	bool started, stopping, wanted, resting;
+};
+
+struct run_list *directory_list(struct directory *d); /* a reference */
+void run_list_drop(struct run_list *list);
+/* Puts a run in (fresh may be NULL) and takes others out whose entries it has; takes the caller's reference to it. 0 or
+ * -ENOMEM: nothing was done. */
+int directory_swap(struct directory *d, struct keyrun *const *fresh, size_t fresh_count, struct keyrun *const *old,
+		   size_t old_count);
+/* Removes the file of a run that is no longer needed, and lets go of it. */
+void directory_discard(struct directory *d, struct keyrun *run);
+
+/* Failures that say nothing about the file. */
+static inline bool directory_transient(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
+struct pack_name directory_pack_name(struct directory *d, uint32_t index);
+int directory_note(struct directory *d, uint32_t index, uint32_t more, int state);
+uint64_t directory_number(struct directory *d); /* for a new run */
+/* Enters a footer into memory; sums may be NULL. 0 or -ENOMEM. */
+int directory_load(struct directory *d, uint32_t index, const struct recovered *pack, struct directory_sums *sums);
+
+/* directory_tend.c */
+bool directory_flush_due(struct directory *d);
+int directory_start(struct directory *d); /* the thread */
+void directory_stop(struct directory *d);
+void directory_want(struct directory *d); /* wakes it */
+
+void opening_free(struct opening *o);
+
+#endif
