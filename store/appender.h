@@ -5,7 +5,11 @@
  *
  * When the disk is full (-ENOSPC, -EDQUOT) nothing is lost: the bytes stay in memory, no more are taken, and the next
  * call tries again. After any other failure of a write or sync the appender is broken for good: what a later fsync says
- * cannot be believed, so the file is cut back to its last synced byte and every further call fails with -EIO.
+ * cannot be believed, so the file is cut back to its last synced byte and every further call fails with -EIO. A failure
+ * in the background is told to whoever appends or syncs next.
+ *
+ * Memory: at most 16 MiB of records (a footer, at most 10 MiB, comes on top), and 40 bytes a record; given back as a
+ * sealed pack is written.
  *
  * Threads: any. No lock is held across I/O; concurrent syncs share one.
  */
@@ -14,12 +18,16 @@
 
 #include "store/io.h"
 #include "store/pack.h"
+#include "store/pool.h"
 
 struct appender;
 
 /* A new pack at path, in folder (both copied). Touches no disk. 0 or -ENOMEM. The caller holds one reference. */
 int appender_new(struct appender **out, const struct io *io, const char *folder, const char *path,
 		 const uint8_t header[PACK_HEADER_BYTES]);
+/* Writes, and a sync after each sync_every bytes, are done by threads of this pool; to be called before the first
+ * append. Its jobs wait for the disk, so it must be another one than that which encodes; pool_free() waits for them. */
+void appender_write_behind(struct appender *a, struct pool *pool, uint64_t sync_every);
 struct appender *appender_ref(struct appender *a);
 /* The last one closes the file; bytes not written by then are dropped. NULL is fine. */
 void appender_drop(struct appender *a);

@@ -20,7 +20,7 @@
 #include "store/err.h"
 #include "store/scope.h"
 
-enum { BUCKETS_MIN = 256 };
+enum { BUCKETS_MIN = 256, DONE_BYTES = 4 << 20 };
 
 enum state { LOADING, READY, FAILED };
 
@@ -51,7 +51,7 @@ struct cache {
 	size_t budget;
 	size_t bytes;	 /* of all entries, those being loaded too */
 	uint64_t loaded; /* bytes, since the beginning */
-	struct lru probation, protect;
+	struct lru probation, protect, done;
 };
 
 static size_t cost(const struct entry *e)
@@ -161,9 +161,9 @@ static void free_all(struct entry *list)
 	}
 }
 
-static void evict_from(struct cache *c, struct lru *l, struct entry **victims)
+static void evict_from(struct cache *c, struct lru *l, size_t keep, struct entry **victims)
 {
-	for (struct entry *e = l->bottom, *up; e && c->bytes > c->budget; e = up) {
+	for (struct entry *e = l->bottom, *up; e && (c->bytes > c->budget || l->bytes > keep); e = up) {
 		up = e->up;
 		if (e->refs)
 			continue;
@@ -179,15 +179,16 @@ static struct entry *evict(struct cache *c)
 {
 	struct entry *victims = NULL;
 
-	evict_from(c, &c->probation, &victims);
-	evict_from(c, &c->protect, &victims);
+	evict_from(c, &c->done, DONE_BYTES, &victims);
+	evict_from(c, &c->probation, SIZE_MAX, &victims);
+	evict_from(c, &c->protect, SIZE_MAX, &victims);
 	return victims;
 }
 
 static void note_use(struct cache *c, struct entry *e)
 {
-	if (e->lru == &c->probation && c->loaded - e->used_at <= c->budget / 8) {
-		lru_to_top(&c->probation, e);
+	if (e->lru != &c->protect && c->loaded - e->used_at <= c->budget / 8) {
+		lru_to_top(e->lru ? e->lru : &c->probation, e);
 		return;
 	}
 	e->used_at = c->loaded;
@@ -326,6 +327,31 @@ void cache_drop(struct cache *c, struct cache_chunk *chunk)
 
 	pthread_mutex_lock(&c->lock);
 	victims = unref(c, (struct entry *)chunk);
+	pthread_mutex_unlock(&c->lock);
+	free_all(victims);
+}
+
+bool cache_peek(struct cache *c, const struct key *key, size_t len, struct cache_chunk **out)
+{
+	struct entry *e;
+
+	scope_lock(&c->lock);
+	e = find(c, key);
+	if (!e || e->state != READY || e->chunk.len != len)
+		return false;
+	e->refs++;
+	*out = &e->chunk;
+	return true;
+}
+
+void cache_drop_done(struct cache *c, struct cache_chunk *chunk)
+{
+	struct entry *e = (struct entry *)chunk, *victims;
+
+	pthread_mutex_lock(&c->lock);
+	if (e->lru == &c->probation)
+		lru_to_top(&c->done, e);
+	victims = unref(c, e);
 	pthread_mutex_unlock(&c->lock);
 	free_all(victims);
 }

@@ -32,7 +32,12 @@ void cache_free(struct cache *cache);
 int cache_get(struct cache *cache, const struct key *key, size_t len,
 	      int (*load)(void *ctx, const struct key *key, void *to, size_t len), void *ctx, struct cache_chunk **out);
 void cache_drop(struct cache *cache, struct cache_chunk *chunk);
+/* Likewise, and what was wanted of the chunk was read: unless it is protected its memory is soon given to others, while it is
+ * still in the processor's caches. */
+void cache_drop_done(struct cache *cache, struct cache_chunk *chunk);
 
+/* The chunk when it is there, whole and of this length: cache_drop() it. Counts as no use and loads nothing. */
+bool cache_peek(struct cache *cache, const struct key *key, size_t len, struct cache_chunk **chunk);
 /* Is it there, or being loaded? */
 bool cache_has(struct cache *cache, const struct key *key);
 /* Bytes held now, bookkeeping included. Above the budget only by what is being loaded or not dropped yet. */

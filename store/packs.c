@@ -9,12 +9,19 @@
 
 enum { OPEN_MAX = 256 };
 
+/* Chunks that were put one after another are mostly read one after another, by several threads and so not quite in order,
+ * which the kernel's own read-ahead does not take for sequential. NEAR: how far off they may be. */
+enum { NEAR_BYTES = 4 << 20, AHEAD_BYTES = 8 << 20, STREAK = 3 };
+
 struct pack {
 	struct pack_name name;
 	uint64_t seed;
 	struct appender *writer; /* NULL when all is on the disk */
 	int fd;			 /* -1: not open */
 	uint32_t users;		 /* readers of fd */
+	uint32_t streak;	 /* reads in a row that were near the one before */
+	uint64_t reached;	 /* where these ended */
+	uint64_t ahead;		 /* the kernel was told to read up to here */
 };
 
 struct packs {
@@ -69,7 +76,7 @@ int packs_add(struct packs *p, struct pack_name name, uint64_t seed, struct appe
 		p->cap = cap;
 	}
 	*index = p->count++;
-	p->all[*index] = (struct pack) { name, seed, writer ? appender_ref(writer) : NULL, -1, 0 };
+	p->all[*index] = (struct pack) { name, seed, writer ? appender_ref(writer) : NULL, .fd = -1 };
 	return 0;
 }
 
@@ -152,57 +159,87 @@ static int open_pack(struct packs *p, uint32_t index, struct pack_name name, boo
 	return fd;
 }
 
-static int read_file(struct packs *p, uint32_t index, struct pack_name name, int fd, uint64_t off, void *to, size_t len)
+/* Called with the lock held, for each read of a pack: [*from, *to) will be wanted next; unchanged when nothing is known. */
+static void look_ahead(struct pack *pack, uint64_t off, size_t len, uint64_t *from, uint64_t *to)
+{
+	uint64_t end = off + len;
+
+	if (off + NEAR_BYTES < pack->reached || off > pack->reached + NEAR_BYTES) {
+		pack->streak = 0;
+		pack->reached = pack->ahead = end;
+		return;
+	}
+	if (end > pack->reached)
+		pack->reached = end;
+	if (++pack->streak < STREAK || pack->ahead > pack->reached + AHEAD_BYTES / 2)
+		return;
+	*from = pack->ahead > pack->reached ? pack->ahead : pack->reached;
+	*to = pack->ahead = pack->reached + AHEAD_BYTES;
+}
+
+struct reading { /* one read of a pack's file */
+	uint32_t index;
+	struct pack_name name;
+	int fd;		   /* -1: not open yet */
+	uint64_t from, to; /* what to read ahead; nothing when equal */
+};
+
+static int read_file(struct packs *p, struct reading *r, uint64_t off, void *to, size_t len)
 {
 	bool kept = true;
 	char text[PACK_NAME_MAX];
 	int rc;
 
-	if (fd < 0)
-		fd = open_pack(p, index, name, &kept);
-	if (fd < 0)
-		return fd;
-	rc = io_read_all(p->io, fd, to, len, off);
+	if (r->fd < 0)
+		r->fd = open_pack(p, r->index, r->name, &kept);
+	if (r->fd < 0)
+		return r->fd;
+	rc = io_read_all(p->io, r->fd, to, len, off);
+	if (!rc && r->from < r->to && p->io == &io_system)
+		posix_fadvise(r->fd, (off_t)r->from, (off_t)(r->to - r->from), POSIX_FADV_WILLNEED); /* only a hint */
 	if (kept) {
 		scope_lock(&p->lock);
-		p->all[index].users--;
+		p->all[r->index].users--;
 	} else {
-		p->io->close(p->io, fd);
+		p->io->close(p->io, r->fd);
 	}
 	if (!rc)
 		return 0;
-	pack_name_text(name, text);
+	pack_name_text(r->name, text);
 	return err_set(-rc, "pack %s: reading %zu bytes at %llu: %s", text, len, (unsigned long long)off,
 		       rc == -EBADMSG ? "the file ends before" : strerror(-rc));
 }
 
-int packs_read(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed)
+/* The bytes when the pack's appender has them in memory. */
+static bool read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len)
 {
 	struct appender *writer = NULL;
-	struct pack_name name;
-	int fd = -1;
+	bool there;
 
 	pthread_mutex_lock(&p->lock);
 	if (p->all[index].writer)
 		writer = appender_ref(p->all[index].writer);
 	pthread_mutex_unlock(&p->lock);
-	if (writer) {
-		bool there = appender_peek(writer, off, to, len);
+	there = writer && appender_peek(writer, off, to, len);
+	appender_drop(writer);
+	return there;
+}
 
-		appender_drop(writer);
-		if (there) {
-			scope_lock(&p->lock);
-			*seed = p->all[index].seed;
-			return 0;
-		}
-	}
+int packs_read(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed)
+{
+	bool there = read_unwritten(p, index, off, to, len);
+	struct reading r = { .index = index, .fd = -1 };
+	struct pack *pack;
+
 	pthread_mutex_lock(&p->lock);
-	name = p->all[index].name;
-	*seed = p->all[index].seed;
-	if (p->all[index].fd >= 0) {
-		fd = p->all[index].fd;
-		p->all[index].users++;
+	pack = &p->all[index];
+	*seed = pack->seed;
+	r.name = pack->name;
+	if (!there) {
+		look_ahead(pack, off, len, &r.from, &r.to);
+		r.fd = pack->fd;
+		pack->users += r.fd >= 0;
 	}
 	pthread_mutex_unlock(&p->lock);
-	return read_file(p, index, name, fd, off, to, len);
+	return there ? 0 : read_file(p, &r, off, to, len);
 }

@@ -34,6 +34,8 @@ static void run(const struct task *task)
 	struct pool_group *group = task->group;
 	int rc = task->job(task->arg);
 
+	if (!group)
+		return;
 	scope_lock(&group->lock);
 	if (rc && !group->rc) {
 		group->rc = rc;
@@ -149,18 +151,56 @@ void pool_group_init(struct pool_group *group)
 	pthread_cond_init(&group->idle, NULL);
 }
 
+static void group_open(struct pool_group *group)
+{
+	if (!group)
+		return;
+	scope_lock(&group->lock);
+	group->open++;
+}
+
+static void group_take_back(struct pool_group *group)
+{
+	if (!group)
+		return;
+	scope_lock(&group->lock);
+	if (--group->open == 0)
+		pthread_cond_broadcast(&group->idle);
+}
+
+/* Called with the lock held, when there is room. */
+static void queue(struct pool *pool, const struct task *task)
+{
+	pool->ring[(pool->first + pool->count) % pool->cap] = *task;
+	pool->count++;
+	pthread_cond_signal(&pool->work);
+}
+
 void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg)
 {
-	pthread_mutex_lock(&group->lock);
-	group->open++;
-	pthread_mutex_unlock(&group->lock);
+	struct task task = { job, arg, group };
 
+	group_open(group);
 	scope_lock(&pool->lock);
 	while (pool->count == pool->cap)
 		pthread_cond_wait(&pool->room, &pool->lock);
-	pool->ring[(pool->first + pool->count) % pool->cap] = (struct task) { job, arg, group };
-	pool->count++;
-	pthread_cond_signal(&pool->work);
+	queue(pool, &task);
+}
+
+bool pool_try_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg)
+{
+	struct task task = { job, arg, group };
+	bool taken;
+
+	group_open(group);
+	pthread_mutex_lock(&pool->lock);
+	taken = pool->count < pool->cap;
+	if (taken)
+		queue(pool, &task);
+	pthread_mutex_unlock(&pool->lock);
+	if (!taken)
+		group_take_back(group);
+	return taken;
 }
 
 int pool_group_wait(struct pool_group *group)

@@ -27,8 +27,11 @@ struct pool_group { /* one caller's jobs; zero-initialise with pool_group_init *
 };
 
 void pool_group_init(struct pool_group *group);
-/* job(arg) returns 0 or -errno (err_text() of the worker is carried over to the waiter). */
+/* job(arg) returns 0 or -errno (err_text() of the worker is carried over to the waiter). group NULL: nobody waits, and the
+ * result is dropped; pool_free() still runs the job. */
 void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg);
+/* The same without ever waiting: false when the queue is full, and the job is not taken. May be called from inside a job. */
+bool pool_try_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg);
 /* Waits until all jobs of the group ended; returns the first failure (err_text() set) or 0, and resets the group. */
 int pool_group_wait(struct pool_group *group);
 void pool_group_destroy(struct pool_group *group);

@@ -1,4 +1,5 @@
-/* The packs that are being written: one takes records, full ones wait in `closing` until they are synced. */
+/* The packs that are being written: one takes records, full ones wait in `closing` until they are synced. Writing and
+ * syncing is done by threads of their own, so that those that encode need not wait for the disk. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -48,6 +49,7 @@ static void take_out(struct store *s, struct appender *appender)
 	if (!done.appender)
 		return; /* another thread synced it too */
 	packs_written(s->packs, done.index);
+	directory_settled(s->directory, done.index);
 	appender_drop(done.appender);
 }
 
@@ -91,6 +93,19 @@ int store_sync_packs(struct store *s, bool seal)
 	return keep_failure(s, rc);
 }
 
+enum {
+	WRITERS = 2, /* threads: one writes while the other waits for a sync */
+	SYNC_EVERY = 64 << 20,
+};
+
+/* Called with the lock held. Without these threads those who append write. */
+static struct pool *writers(struct store *s)
+{
+	if (!s->writers && pool_new(&s->writers, WRITERS))
+		log_warn("%s", err_text());
+	return s->writers;
+}
+
 /* Called with the lock held. Makes the next pack; nothing is on the disk yet. */
 static int begin_pack(struct store *s)
 {
@@ -113,6 +128,8 @@ static int begin_pack(struct store *s)
 		appender_drop(appender);
 		return rc;
 	}
+	if (writers(s))
+		appender_write_behind(appender, s->writers, SYNC_EVERY);
 	s->next_number++;
 	s->current = (struct written_pack) { appender, index };
 	return 0;
@@ -141,7 +158,46 @@ static int current_pack(struct store *s, struct written_pack *out)
 	return rc;
 }
 
-/* A pack that is full is sealed and synced by the thread that filled it; the others go on in the next one. */
+struct finish {
+	struct store *store;
+	struct appender *appender; /* a reference */
+};
+
+/* A sealed pack to the disk. When that fails for now, the next sync of the store tries again. */
+static int finish_pack(struct store *s, struct appender *appender)
+{
+	int rc = appender_sync(appender);
+
+	if (!rc)
+		take_out(s, appender);
+	return try_later(rc) ? 0 : keep_failure(s, rc);
+}
+
+static int finish_job(void *arg)
+{
+	struct finish *f = arg;
+
+	finish_pack(f->store, f->appender); /* a failure is kept for those who put and sync */
+	appender_drop(f->appender);
+	free(f);
+	return 0;
+}
+
+static bool finish_behind(struct store *s, struct appender *appender)
+{
+	struct finish *f = s->writers ? malloc(sizeof *f) : NULL;
+
+	if (!f)
+		return false;
+	*f = (struct finish) { s, appender_ref(appender) };
+	if (pool_try_submit(s->writers, NULL, finish_job, f))
+		return true;
+	appender_drop(appender);
+	free(f);
+	return false;
+}
+
+/* The thread that filled a pack seals it; the others go on in the next one. */
 static int seal_if_full(struct store *s, const struct written_pack *pack)
 {
 	int rc = 0;
@@ -154,11 +210,9 @@ static int seal_if_full(struct store *s, const struct written_pack *pack)
 	else
 		rc = -EAGAIN; /* somebody else does it */
 	pthread_mutex_unlock(&s->lock);
-	if (!rc)
-		rc = appender_sync(pack->appender);
-	if (!rc)
-		take_out(s, pack->appender);
-	return rc == -EAGAIN || try_later(rc) ? 0 : keep_failure(s, rc);
+	if (rc)
+		return rc == -EAGAIN || try_later(rc) ? 0 : keep_failure(s, rc);
+	return finish_behind(s, pack->appender) ? 0 : finish_pack(s, pack->appender);
 }
 
 int store_append(struct store *s, struct pack_head *head, const void *payload, struct directory_entry *entry)

@@ -31,6 +31,7 @@ struct store {
 	const struct io *io;
 	struct cache *cache;
 	struct pool *pool;
+	struct pool *writers; /* write and sync packs; NULL before the first one */
 	struct directory *directory;
 	struct packs *packs;
 	uint64_t epoch;
@@ -61,8 +62,11 @@ struct store {
 /* Counts a chunk in (sign 1) or out (-1). Called with the lock held, or while the store is being opened. */
 void store_count(struct store *store, const struct directory_entry *entry, int sign);
 
-/* The bytes of a chunk through the cache, whole: cache_drop() it. */
-int store_get(struct store *store, const struct key *key, size_t chunk_len, struct cache_chunk **chunk);
+/* Reads and decodes the chunk of this entry to `to` (plain_len bytes), past the cache. 0 or -errno with a sentence. Its bytes
+ * match the record's check, but not necessarily the key: store_fetch_check() says that, and it covers what no check on the
+ * disk can, a bit that flips in memory. */
+int store_fetch(struct store *store, const struct key *key, const struct directory_entry *entry, void *to);
+int store_fetch_check(struct store *store, const struct key *key, const struct directory_entry *entry, const void *bytes);
 
 /* Appends a record to the current pack, or the next one. 0 and the entry's pack and off. */
 int store_append(struct store *store, struct pack_head *head, const void *payload, struct directory_entry *entry);

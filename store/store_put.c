@@ -4,6 +4,7 @@
 #include "store/err.h"
 #include "store/log.h"
 #include "store/scope.h"
+#include "store/scratch.h"
 #include "store/store_internal.h"
 
 /* What is known about a key. */
@@ -18,23 +19,44 @@ static int collision(const struct key *key)
 		       text);
 }
 
-/* Compares the bytes with what is held under the key; the key alone proves nothing. A held chunk that cannot be read
- * back is to be replaced by these good bytes. enum known or -errno. */
-static int compare(struct store *s, const struct key *key, const struct directory_entry *held, const void *bytes,
-		   size_t len)
+/* The held bytes differ from the given ones: two chunks with one key, or one that did not come back as it was stored? */
+static int differs(struct store *s, const struct key *key, const struct directory_entry *held, const void *found)
 {
-	struct cache_chunk *chunk;
-	int rc = 0;
-
-	if (held->plain_len != len)
+	if (!store_fetch_check(s, key, held, found))
 		return collision(key);
-	rc = store_get(s, key, len, &chunk);
+	log_warn("%s; it is stored again", err_text());
+	return KNOWN_DAMAGED;
+}
+
+/* Reads what is held into the thread's own memory: data that comes again must not push out of the cache what is read. */
+static int compare_stored(struct store *s, const struct key *key, const struct directory_entry *held, const void *bytes,
+			  size_t len)
+{
+	struct buf *plain = scratch_take(SCRATCH_PLAIN);
+	uint8_t *found = plain ? buf_reserve(plain, len) : NULL;
+	int rc = found ? store_fetch(s, key, held, found) : err_set(ENOMEM, "no memory to compare a chunk");
+
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc) {
 		log_warn("%s; it is stored again", err_text());
 		return KNOWN_DAMAGED;
 	}
+	return memcmp(found, bytes, len) == 0 ? KNOWN_SAME : differs(s, key, held, found);
+}
+
+/* Compares the bytes with what is held under the key; the key alone proves nothing. A held chunk that cannot be read
+ * back is to be replaced by these good bytes. enum known or -errno. */
+static int compare(struct store *s, const struct key *key, const struct directory_entry *held, const void *bytes,
+		   size_t len)
+{
+	struct cache_chunk *chunk;
+	int rc;
+
+	if (held->plain_len != len)
+		return collision(key);
+	if (!cache_peek(s->cache, key, len, &chunk))
+		return compare_stored(s, key, held, bytes, len);
 	rc = memcmp(chunk->bytes, bytes, len) == 0 ? KNOWN_SAME : collision(key);
 	cache_drop(s->cache, chunk);
 	return rc;
@@ -79,8 +101,8 @@ static int find_or_claim(struct store *s, struct claim *claim, const void *bytes
 {
 	for (;;) {
 		struct directory_entry held, now;
-		bool known = directory_get(s->directory, &claim->key, &held), still;
-		int rc = known ? compare(s, &claim->key, &held, bytes, len) : KNOWN_NOT;
+		int known = directory_get(s->directory, &claim->key, &held), still;
+		int rc = known > 0 ? compare(s, &claim->key, &held, bytes, len) : known;
 
 		if (rc < 0 || rc == KNOWN_SAME)
 			return rc;
@@ -89,6 +111,8 @@ static int find_or_claim(struct store *s, struct claim *claim, const void *bytes
 		if (still == known && (!still || same_place(&held, &now)))
 			return KNOWN_NOT;
 		claim_drop(s, claim); /* somebody was faster: look at what was written */
+		if (still < 0)
+			return still;
 	}
 }
 
@@ -106,34 +130,36 @@ static int enter(struct store *s, const struct key *key, const struct directory_
 	return 0;
 }
 
-static int write_chunk(struct store *s, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,
-		       const struct key *key)
+static int append_chunk(struct store *s, const struct key *key, size_t len, const struct buf *payload, enum codec codec)
 {
-	scope_buf struct buf payload = { 0 };
-	enum codec codec;
-	struct pack_head head;
-	struct directory_entry entry;
-	int rc = codec_encode(plan, off, bytes, len, &payload, &codec);
+	struct pack_head head = { .kind = PACK_CHUNK,
+				  .version = 1,
+				  .codec = (uint8_t)codec,
+				  .plain_len = (uint32_t)len,
+				  .stored_len = (uint32_t)payload->len,
+				  .key = *key };
+	struct directory_entry entry = { .stored_len = head.stored_len,
+					 .plain_len = head.plain_len,
+					 .codec = head.codec };
+	int rc = store_room(s, PACK_HEAD_BYTES + payload->len);
 
-	if (rc)
-		return rc;
-	head = (struct pack_head) { .kind = PACK_CHUNK,
-				    .version = 1,
-				    .codec = (uint8_t)codec,
-				    .plain_len = (uint32_t)len,
-				    .stored_len = (uint32_t)payload.len,
-				    .key = *key };
-	entry = (struct directory_entry) { .stored_len = head.stored_len,
-					   .plain_len = head.plain_len,
-					   .codec = head.codec };
-	rc = store_room(s, PACK_HEAD_BYTES + payload.len);
 	if (!rc)
-		rc = store_append(s, &head, payload.data, &entry);
+		rc = store_append(s, &head, payload->data, &entry);
 	if (!rc)
 		rc = enter(s, key, &entry);
 	if (!rc)
-		store_room_used(s, PACK_HEAD_BYTES + payload.len);
+		store_room_used(s, PACK_HEAD_BYTES + payload->len);
 	return rc;
+}
+
+static int write_chunk(struct store *s, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,
+		       const struct key *key)
+{
+	struct buf *payload = scratch_take(SCRATCH_PAYLOAD);
+	enum codec codec;
+	int rc = payload ? codec_encode(plan, off, bytes, len, payload, &codec) : -ENOMEM;
+
+	return rc ? rc : append_chunk(s, key, len, payload, codec);
 }
 
 int store_put(struct store *s, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,

@@ -4,6 +4,7 @@
 #include "store/err.h"
 #include "store/log.h"
 #include "store/scope.h"
+#include "store/scratch.h"
 #include "store/store_internal.h"
 
 /* "chunk KEY in pack NAME: what" */
@@ -43,31 +44,43 @@ static int read_record(struct store *s, const struct key *key, const struct dire
 	return 0;
 }
 
-/* For the cache. The key is computed again in the end: it covers what no check on the disk can, a bit that flips in
- * memory. */
+int store_fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
+{
+	struct buf *record = scratch_take(SCRATCH_RECORD);
+	int rc = record ? read_record(s, key, entry, record) : -ENOMEM;
+
+	if (rc)
+		return rc;
+	rc = codec_decode(entry->codec, record->data + PACK_HEAD_BYTES, entry->stored_len, to, entry->plain_len);
+	return rc && rc != -ENOMEM ? damaged(s, key, entry, err_text()) : rc;
+}
+
+int store_fetch_check(struct store *s, const struct key *key, const struct directory_entry *entry, const void *bytes)
+{
+	struct key found = key_of(s->settings.secret, bytes, entry->plain_len);
+
+	return key_equal(&found, key) ? 0 : damaged(s, key, entry, "the decoded bytes do not match the key");
+}
+
+/* For the cache. */
 static int load(void *ctx, const struct key *key, void *to, size_t len)
 {
 	struct store *s = ctx;
-	scope_buf struct buf record = { 0 };
 	struct directory_entry entry;
-	struct key found;
 	char text[KEY_TEXT_MAX];
 	int rc;
 
-	if (!directory_get(s->directory, key, &entry)) {
+	rc = directory_get(s->directory, key, &entry);
+	if (rc < 0)
+		return rc;
+	if (!rc) {
 		key_text(key, text);
 		return err_set(EIO, "chunk %s is in no pack of the store", text);
 	}
 	if (entry.plain_len != len)
 		return damaged(s, key, &entry, "it has another length than the one asked for");
-	rc = read_record(s, key, &entry, &record);
-	if (rc)
-		return rc;
-	rc = codec_decode(entry.codec, record.data + PACK_HEAD_BYTES, entry.stored_len, to, len);
-	if (rc)
-		return rc == -ENOMEM ? rc : damaged(s, key, &entry, err_text());
-	found = key_of(s->settings.secret, to, len);
-	return key_equal(&found, key) ? 0 : damaged(s, key, &entry, "the decoded bytes do not match the key");
+	rc = store_fetch(s, key, &entry, to);
+	return rc ? rc : store_fetch_check(s, key, &entry, to);
 }
 
 int store_get(struct store *s, const struct key *key, size_t chunk_len, struct cache_chunk **chunk)
@@ -75,6 +88,11 @@ int store_get(struct store *s, const struct key *key, size_t chunk_len, struct c
 	if (!chunk_len || chunk_len > CHUNK_MAX)
 		return err_set(EIO, "a chunk cannot be %zu bytes long", chunk_len);
 	return cache_get(s->cache, key, chunk_len, load, s, chunk);
+}
+
+void store_drop(struct store *s, struct cache_chunk *chunk, bool done)
+{
+	(done ? cache_drop_done : cache_drop)(s->cache, chunk);
 }
 
 int store_read(struct store *s, const struct key *key, size_t chunk_len, size_t skip, void *to, size_t len)
@@ -124,12 +142,15 @@ void store_read_ahead(struct store *s, const struct key *key, size_t chunk_len)
 		return;
 	}
 	*a = (struct ahead) { s, *key, chunk_len };
-	pool_submit(s->pool, &s->ahead_group, read_ahead, a);
+	if (pool_try_submit(s->pool, &s->ahead_group, read_ahead, a))
+		return;
+	free(a);
+	__atomic_sub_fetch(&s->ahead, 1, __ATOMIC_RELEASE);
 }
 
 bool store_has(struct store *s, const struct key *key)
 {
 	struct directory_entry entry;
 
-	return directory_get(s->directory, key, &entry);
+	return directory_get(s->directory, key, &entry) == 1;
 }

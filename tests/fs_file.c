@@ -293,10 +293,11 @@ static void test_failed_write(const char *dir)
 	CHECK_RC(file_release(writer, &caller_self, true));
 	CHECK_RC(file_open(r.files, ino, false, &reader));
 	CHECK_RC(file_open(r.files, ino, true, &writer));
-	faultio_fail(fault, FAULT_WRITE, 1, ENOSPC);
+	faultio_fail_from(fault, FAULT_WRITE, 1, ENOSPC);
 	for (size_t at = 0; at < BIG && rc >= 0; at += BLOCK)
 		rc = (int)file_write(writer, &caller_self, at, big + at, BLOCK, false);
 	rc = rc < 0 ? rc : file_flush(writer, &caller_self);
+	faultio_reset(fault);
 	if (rc >= 0) /* it was still in the buffer of the pack: made durable it fails, and the bytes go elsewhere */
 		file_fsync(writer, &caller_self);
 	CHECK(rc == file_release(writer, &caller_self, true) || rc >= 0);

@@ -141,6 +141,51 @@ static void test_held(void)
 	cache_free(cache);
 }
 
+/* A peek loads nothing, protects nothing, and holds what it found. */
+static void test_peek(void)
+{
+	struct cache *cache = new_cache(2 * LEN + 1000);
+	struct source source = { 0 };
+	struct cache_chunk *chunk;
+	struct key key = key_number(1);
+
+	CHECK(!cache_peek(cache, &key, LEN, &chunk) && !has(cache, 1));
+	CHECK_RC(use(cache, &source, 1));
+	CHECK(!cache_peek(cache, &key, LEN + 1, &chunk));
+	CHECK(cache_peek(cache, &key, LEN, &chunk) && chunk->bytes[7] == key.bytes[0]);
+	for (uint64_t i = 2; i < 6; i++)
+		CHECK_RC(use(cache, &source, i));
+	CHECK(has(cache, 1));
+	cache_drop(cache, chunk);
+	CHECK_RC(use(cache, &source, 6));
+	CHECK(!has(cache, 1) && source.loads == 6);
+	cache_free(cache);
+}
+
+/* What was read to its end makes room first, however much the budget allows; what is protected stays. */
+static void test_done(void)
+{
+	enum { DONE = 1 << 20, CHUNKS = 20 };
+	struct cache *cache = new_cache((size_t)CHUNKS * 2 * DONE);
+	struct source source = { 0 };
+	struct cache_chunk *chunk;
+
+	for (uint64_t i = 0; i < CHUNKS; i++) {
+		struct key key = key_number(i);
+
+		CHECK_RC(cache_get(cache, &key, DONE, load, &source, &chunk));
+		cache_drop(cache, chunk); /* its beginning was read */
+		CHECK_RC(cache_get(cache, &key, DONE, load, &source, &chunk));
+		cache_drop_done(cache, chunk);
+		CHECK_RC(cache_get(cache, &key, DONE, load, &source, &chunk)); /* a request that came late */
+		cache_drop(cache, chunk);
+	}
+	CHECK(source.loads == CHUNKS);
+	CHECK(has(cache, CHUNKS - 1) && has(cache, CHUNKS - 2) && !has(cache, 0));
+	CHECK(cache_bytes(cache) < 5 * DONE);
+	cache_free(cache);
+}
+
 static void test_failure(void)
 {
 	struct cache *cache = new_cache(BUDGET);
@@ -242,6 +287,8 @@ int main(void)
 	test_hit_and_bound();
 	test_scan_resistance();
 	test_held();
+	test_peek();
+	test_done();
 	test_failure();
 	test_one_load();
 	test_many_threads();

@@ -130,6 +130,29 @@ static void test_bounded(void)
 	pool_group_destroy(&group);
 }
 
+/* With all workers busy a try is refused after a while, without waiting; what was taken is run, what was not is not. */
+static void test_try(void)
+{
+	struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER };
+	struct pool_group group;
+	int taken = 0;
+
+	CHECK_RC(pool_new(&gate.pool, 2));
+	pool_group_init(&group);
+	while (taken < 100 && pool_try_submit(gate.pool, taken % 2 ? &group : NULL, pass, &gate))
+		taken++;
+	CHECK(taken >= 2 && taken < 50);
+	CHECK(!pool_try_submit(gate.pool, &group, pass, &gate));
+	pthread_mutex_lock(&gate.lock);
+	gate.open = true;
+	pthread_cond_broadcast(&gate.opened);
+	pthread_mutex_unlock(&gate.lock);
+	CHECK_RC(pool_group_wait(&group));
+	pool_free(gate.pool);
+	CHECK(gate.ran == taken);
+	pool_group_destroy(&group);
+}
+
 int main(void)
 {
 	test_all_run(1);
@@ -137,6 +160,7 @@ int main(void)
 	test_all_run(0);
 	test_failure();
 	test_bounded();
+	test_try();
 	pool_free(NULL);
 	return check_done();
 }

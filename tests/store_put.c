@@ -258,6 +258,28 @@ static void test_replaced(const char *path)
 	store_close(store);
 }
 
+/* Data that comes again is compared without pushing anything out of the cache, or into it. */
+static void test_again(const char *path)
+{
+	struct store *store;
+	struct store_stats before, after;
+	struct key key;
+
+	CHECK_RC(store_create(path));
+	store = opened(path, NULL);
+	for (size_t i = 0; i < 40; i++)
+		CHECK_RC(put(store, i, &keys[i]));
+	CHECK_RC(store_sync(store));
+	CHECK_RC(get(store, 3));
+	store_stats(store, &before);
+	for (size_t i = 0; i < 40; i++)
+		CHECK_RC(put(store, i, &key));
+	store_stats(store, &after);
+	CHECK(after.cache_bytes == before.cache_bytes && after.chunks == 40);
+	CHECK(after.duplicate_bytes == before.put_bytes);
+	store_close(store);
+}
+
 static void touch(const char *store, const char *name)
 {
 	char path[700];
@@ -318,7 +340,8 @@ static void test_refusals(const char *path)
 int main(void)
 {
 	static void (*const tests[])(const char *path) = { test_threads,  test_full_disk, test_failing_disk,
-							   test_replaced, test_epoch,	  test_refusals };
+							   test_replaced, test_again,
+							   test_epoch,	  test_refusals };
 	const char *dir = check_tmpdir();
 
 	log_set_level(LOG_ERROR); /* the failures are meant */
