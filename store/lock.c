@@ -2,13 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/err.h"
 #include "store/scope.h"
 
-enum { NOTE_MAX = 4200 };
+enum { NOTE_MAX = 4200, DYING_WAIT_MS = 10000, DYING_STEP_MS = 20 };
 
 /* A sentence out of what the holder wrote: "PID\nMOUNT\n". */
 static int say_busy(const char *path, int fd)
@@ -28,9 +30,44 @@ static int say_busy(const char *path, int fd)
 	return err_set(EBUSY, "the store %s is open in process %.20s, mounted at %s", path, text, mount);
 }
 
-int lock_take(const char *path, int *out)
+/* A process that was killed keeps its lock until its last thread has come back from the disk. */
+static bool holder_is_dying(int fd)
+{
+	char text[256], name[64], *state;
+	scope_fd int stat_fd = -1;
+	ssize_t n = pread(fd, text, 32, 0);
+
+	text[n > 0 ? n : 0] = 0;
+	snprintf(name, sizeof name, "/proc/%ld/stat", strtol(text, NULL, 10));
+	stat_fd = open(name, O_RDONLY | O_CLOEXEC);
+	n = stat_fd < 0 ? -1 : read(stat_fd, text, sizeof text - 1);
+	if (n <= 0)
+		return true; /* it is gone by now */
+	text[n] = 0;
+	state = strrchr(text, ')');
+	return state && (state[2] == 'Z' || state[2] == 'X');
+}
+
+/* 0 or -1 with errno. */
+static int set_lock(int fd)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	for (int waited = 0;; waited += DYING_STEP_MS) {
+		if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return -1;
+		if (waited >= DYING_WAIT_MS || !holder_is_dying(fd)) {
+			errno = EAGAIN;
+			return -1;
+		}
+		usleep(DYING_STEP_MS * 1000);
+	}
+}
+
+int lock_take(const char *path, int *out)
+{
 	scope_free char *file = NULL;
 	scope_fd int fd = -1;
 
@@ -41,7 +78,7 @@ int lock_take(const char *path, int *out)
 	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_sys("cannot open %s", file);
-	if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+	if (set_lock(fd) < 0) {
 		if (errno == EAGAIN || errno == EACCES)
 			return say_busy(path, fd);
 		return err_sys("cannot lock %s", file);
