@@ -49,4 +49,8 @@ void sidecar_free(struct sidecar *s);
  * 0, or -ENOENT when the name says nothing that fits. */
 int sidecar_from_name(const char *name, uint64_t size, struct geometry *geo);
 
+/* The same while the size is not known yet: what the name says is believed. The type is VOXEL_NONE when it says none (then
+ * only width, height and depth count). 0, or -ENOENT. */
+int sidecar_said_by_name(const char *name, struct geometry *geo);
+
 #endif

@@ -130,16 +130,8 @@ static enum voxel_type type_said(const struct words *said)
 	}
 }
 
-static bool fits(struct geometry *geo, const uint64_t xyz[3], const struct words *said, uint64_t size)
+static void say(struct geometry *geo, const uint64_t xyz[3], const struct words *said)
 {
-	static const enum voxel_type by_bytes[9] = {
-		[1] = VOXEL_U8, [2] = VOXEL_U16, [4] = VOXEL_F32, [8] = VOXEL_F64
-	};
-	uint64_t voxels;
-
-	if (!xyz[0] || !xyz[1] || !xyz[2] || __builtin_mul_overflow(xyz[0], xyz[1], &voxels) ||
-	    __builtin_mul_overflow(voxels, xyz[2], &voxels))
-		return false;
 	*geo = (struct geometry) {
 		.format = IMAGE_RAW,
 		.type = type_said(said),
@@ -150,12 +142,38 @@ static bool fits(struct geometry *geo, const uint64_t xyz[3], const struct words
 		.depth = xyz[2],
 		.voxel_um = { said->um, said->um, said->um },
 	};
+}
+
+static bool fits(struct geometry *geo, const uint64_t xyz[3], const struct words *said, uint64_t size)
+{
+	static const enum voxel_type by_bytes[9] = {
+		[1] = VOXEL_U8, [2] = VOXEL_U16, [4] = VOXEL_F32, [8] = VOXEL_F64
+	};
+	uint64_t voxels;
+
+	if (!xyz[0] || !xyz[1] || !xyz[2] || __builtin_mul_overflow(xyz[0], xyz[1], &voxels) ||
+	    __builtin_mul_overflow(voxels, xyz[2], &voxels))
+		return false;
+	say(geo, xyz, said);
 	if (geo->type == VOXEL_NONE && size % voxels == 0 && size / voxels <= 8)
 		geo->type = by_bytes[size / voxels];
 	return geometry_sane(geo) && geometry_slice_bytes(geo) * geo->depth == size;
 }
 
-int sidecar_from_name(const char *name, uint64_t size, struct geometry *geo)
+/* Without a size any type will do to see whether there could be such a volume. */
+static bool possible(struct geometry *geo, const uint64_t xyz[3], const struct words *said)
+{
+	struct geometry check;
+
+	say(geo, xyz, said);
+	check = *geo;
+	if (check.type == VOXEL_NONE)
+		check.type = VOXEL_U8;
+	return geometry_sane(&check);
+}
+
+/* size NULL: not known. */
+static int read_name(const char *name, const uint64_t *size, struct geometry *geo)
 {
 	scope_free char *lower = text_lower(text_leaf(name));
 	scope_free char *words = lower ? strdup(lower) : NULL;
@@ -172,10 +190,20 @@ int sidecar_from_name(const char *name, uint64_t size, struct geometry *geo)
 		if (!isdigit((unsigned char)*at) || (at > lower && isdigit((unsigned char)at[-1])))
 			continue;
 		end = scan_sizes(at, xyz);
-		if (end && fits(&found, xyz, &said, size)) {
+		if (end && (size ? fits(&found, xyz, &said, *size) : possible(&found, xyz, &said))) {
 			*geo = found;
 			return 0;
 		}
 	}
 	return -ENOENT;
+}
+
+int sidecar_from_name(const char *name, uint64_t size, struct geometry *geo)
+{
+	return read_name(name, &size, geo);
+}
+
+int sidecar_said_by_name(const char *name, struct geometry *geo)
+{
+	return read_name(name, NULL, geo);
 }

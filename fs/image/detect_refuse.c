@@ -1,0 +1,84 @@
+/* What is known to be no raw volume, and cheap to see. */
+#include "fs/image/detect_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Formats that have their own layout, with pixels or without. Four bytes at least: an image may begin with any two. */
+static const struct magic {
+	uint16_t offset, len;
+	const char *bytes;
+} magics[] = {
+	{ 0, 4, "II*\0" },          { 0, 4, "MM\0*" },       { 0, 4, "II+\0" },       { 0, 4, "MM\0+" },
+	{ 0, 8, "\x89HDF\r\n\x1a\n" }, { 0, 8, "\x89PNG\r\n\x1a\n" }, { 0, 3, "\xff\xd8\xff" },  { 0, 4, "PK\3\4" },
+	{ 0, 4, "\x7f""ELF" },       { 0, 5, "%PDF-" },       { 0, 6, "GIF89a" },      { 0, 4, "RIFF" },
+	{ 0, 6, "\xfd""7zXZ\0" },    { 0, 3, "\x1f\x8b\x08" }, { 0, 3, "BZh" },        { 0, 4, "\x28\xb5\x2f\xfd" },
+	{ 0, 6, "7z\xbc\xaf\x27\x1c" }, { 0, 7, "!<arch>" },   { 257, 5, "ustar" },    { 0, 15, "SQLite format 3" },
+	{ 0, 4, "CDF\1" },          { 0, 4, "CDF\2" },       { 0, 4, "OggS" },        { 0, 4, "fLaC" },
+	{ 0, 8, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" },     { 4, 4, "ftyp" },        { 0, 4, "\x1a\x45\xdf\xa3" },
+	{ 0, 12, "\0\0\0\x0cjP  \r\n\x87\n" },               { 0, 4, "\xff\x4f\xff\x51" }, { 0, 4, "\xca\xfe\xba\xbe" },
+};
+
+static bool has_magic(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+		if (magics[i].offset + magics[i].len <= len &&
+		    !memcmp(bytes + magics[i].offset, magics[i].bytes, magics[i].len))
+			return true;
+	return false;
+}
+
+enum { PIECE = 16384, PIECES = 16 };
+
+/*
+ * Text has line ends and none of the other control characters; pixels that take values 9, 10, 13 and 32 up take those in
+ * between too. Bytes from 128 on may be UTF-8. UTF-16 is text with zeros between.
+ */
+static bool is_text(const uint32_t *count)
+{
+	uint32_t control = 0, total = 0, letters = 0;
+
+	for (unsigned v = 1; v < 256; v++) {
+		total += count[v];
+		control += v < 32 && v != '\t' && v != '\n' && v != '\r' && v != '\f' && v != 27 ? count[v] : 0;
+		letters += v >= 32 && v < 127 ? count[v] : 0;
+	}
+	return count['\n'] && control <= total / 1000 && letters > total / 10 * 7;
+}
+
+/* Shannon's entropy of the bytes at every fourth place from lane on. */
+static double lane_bits(const uint32_t *count)
+{
+	double bits = 0, total = 0;
+
+	for (unsigned v = 0; v < 256; v++)
+		total += count[v];
+	for (unsigned v = 0; v < 256; v++)
+		if (count[v])
+			bits -= count[v] * log2(count[v] / total);
+	return total > 0 ? bits / total : 0;
+}
+
+/*
+ * Compressed or encrypted: each of four lanes has nearly 8 bits in a byte. 64 Ki bytes of chance lack about
+ * 255 / (2 ln 2 * 65536) = 0.003 bits; the noisiest pixels leave one lane below 7.9, or they could not be compressed at all.
+ */
+bool detect_refuse(const uint8_t *bytes, size_t len)
+{
+	uint32_t lane[4][256] = { 0 }, all[256];
+	double least = 8;
+
+	if (has_magic(bytes, len))
+		return true;
+	for (size_t i = 0; i < PIECES; i++) {
+		const uint8_t *at = bytes + (len - PIECE) / PIECES / 4 * 4 * i;
+
+		for (size_t k = 0; k < PIECE; k++)
+			lane[k & 3][at[k]]++;
+	}
+	for (unsigned v = 0; v < 256; v++)
+		all[v] = lane[0][v] + lane[1][v] + lane[2][v] + lane[3][v];
+	for (unsigned k = 0; k < 4; k++)
+		least = fmin(least, lane_bits(lane[k]));
+	return is_text(all) || least > 7.95;
+}
