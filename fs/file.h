@@ -25,12 +25,16 @@
 #ifndef TOMOFS_FILE_H
 #define TOMOFS_FILE_H
 
+#include <sys/uio.h>
+
 #include "fs/fs.h"
 
 struct file;
 struct files;
 
 int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget);
+struct layout_hints; /* layout_hint.h: where the geometry of files without a header comes from */
+void files_use_hints(struct files *files, struct layout_hints *hints);
 /* Commits what is still dirty. */
 int files_free(struct files *files);
 
@@ -39,11 +43,27 @@ int files_free(struct files *files);
 void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino),
 		    void (*written)(void *ctx, uint64_t ino), void *ctx);
 
+/* Called likewise when what was promised for a file is lost, so that the kernel forgets the bytes that it holds of it. */
+void files_on_lost(struct files *files, void (*lost)(void *ctx, uint64_t ino), void *ctx);
+
 /* Opens the node's content; writable: counts as a writer. Close with file_release (same writable). 0, -ENOENT, -EIO. */
 int file_open(struct files *files, uint64_t ino, bool writable, struct file **out);
 
 /* Returns bytes read (short only at the end of the file) or -errno (-EIO names dataset path, place and chunk). */
 int64_t file_read(struct file *file, uint64_t off, void *to, size_t len);
+
+/* Bytes that were read, in pieces which lie where they were decoded, so that they need not be copied to be sent. */
+struct file_bytes {
+	struct iovec *list; /* count pieces, in order */
+	size_t count;
+	struct store *store;
+	struct held *held; /* the chunks that the pieces lie in: held_count */
+	size_t held_count;
+	void *copy; /* or this */
+};
+/* As file_read(); file_bytes_free() also after an error. The pieces stay as they are until then. */
+int64_t file_read_bytes(struct file *file, uint64_t off, size_t len, struct file_bytes *out);
+void file_bytes_free(struct file_bytes *bytes);
 /* Returns len or -errno. append: off is ignored, the end at that moment is used. Beyond 16 TiB: -EFBIG. */
 int64_t file_write(struct file *file, const struct caller *caller, uint64_t off, const void *from, size_t len, bool append);
 int file_truncate(struct file *file, const struct caller *caller, uint64_t size);

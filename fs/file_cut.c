@@ -1,13 +1,15 @@
 /*
- * Cutting in order: a file that is written from its beginning is cut at content-defined borders, each byte once. The rest behind the last sure border waits for more bytes; a commit cuts it off all the same, and
+ * Cutting in order: a file that is written from its beginning is cut at borders that its own header, its name or its neighbours give
+ * (image/layout.h), each byte once. The rest behind the last sure border waits for more bytes; a commit cuts it off all the same, and
  * when that was no natural border, what comes later is put as a change of it (file_put.c).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "fs/file_internal.h"
-#include "store/chunker.h"
 #include "store/err.h"
+
+enum { HINT_LEAST = 1 << 20 }; /* smaller files are not worth asking for */
 
 bool file_in_order(const struct file *f)
 {
@@ -16,7 +18,11 @@ bool file_in_order(const struct file *f)
 
 void file_cut_reset(struct file *f, bool empty)
 {
+	layout_free(f->layout);
+	f->layout = NULL;
 	f->cut_off = empty ? 0 : UINT64_MAX;
+	f->laid = 0;
+	f->laid_last = false;
 }
 
 /* Bytes that follow each other without a gap, from the first on its way, up to limit. Lock held. */
@@ -63,24 +69,76 @@ static int gather(struct file *f, struct piece *p, size_t len)
 	return 0;
 }
 
+/* Processing held, no lock. */
+static int begin_layout(struct file *f, const uint8_t *bytes, size_t len)
+{
+	struct layout_hints *hints = f->files->hints;
+	struct node_row row;
+	struct layout_hint hint;
+	bool hinted = false;
+
+	if (catalog_node(f->files->catalog, f->ino, &row))
+		strcpy(row.name, ""); /* removed meanwhile */
+	else if (hints && len >= HINT_LEAST && layout_wants_hint(bytes, len))
+		hinted = layout_hints_find(hints, row.parent, row.name, &hint);
+	return layout_new(&f->layout, row.name, hinted ? &hint : NULL);
+}
+
+/* For the next files in its folder. Processing held, no lock. */
+static void learn(struct file *f)
+{
+	struct node_row row;
+
+	if (f->files->hints && !catalog_node(f->files->catalog, f->ino, &row))
+		layout_hints_learn(f->files->hints, row.parent, row.name, f->layout);
+}
+
+/* Tells the layout of bytes that it has not seen. ends: the file ends with them. Processing held, no lock. */
+static int feed(struct file *f, const struct piece *p, size_t len, bool ends)
+{
+	size_t seen = f->laid > p->start ? (size_t)(f->laid - p->start) : 0;
+
+	if (!f->layout && !p->start && begin_layout(f, p->bytes, len))
+		return -ENOMEM;
+	if (!f->layout || f->laid_last || (seen >= len && !ends))
+		return 0;
+	layout_feed(f->layout, f->laid, p->bytes + seen, len - seen, ends);
+	f->laid += len - seen;
+	f->laid_last = ends;
+	return 0;
+}
+
+static size_t next_cut(struct file *f, const struct piece *p, size_t at, size_t len, bool last, struct chunk_plan *plan)
+{
+	uint64_t until;
+
+	*plan = (struct chunk_plan) { 0 };
+	if (!f->layout)
+		return chunker_cut(NULL, p->start + at, p->bytes + at, len - at, last);
+	return layout_cut(f->layout, p->start + at, p->bytes + at, len - at, last, plan, &until);
+}
+
 /* Cuts what is at hand, until at least `enough` bytes are cut. last: to the end, whatever border that is; *forced: it is none. Processing
  * held, no lock. */
-static int cut(struct piece *p, size_t len, size_t enough, bool last, bool *forced)
+static int cut(struct file *f, struct piece *p, size_t len, size_t enough, bool last, bool *forced)
 {
+	struct chunk_plan plan;
 	size_t at = 0, n;
 	int rc = 0;
 
 	while (!rc && at < enough) {
-		n = chunker_cut(NULL, p->start + at, p->bytes + at, len - at, false);
+		n = next_cut(f, p, at, len, false, &plan);
 		*forced = !n && last;
 		if (*forced)
-			n = chunker_cut(NULL, p->start + at, p->bytes + at, len - at, true);
+			n = next_cut(f, p, at, len, true, &plan);
 		if (!n)
 			break;
-		rc = piece_add(p, n, NULL);
+		rc = piece_add(p, n, plan.slice_bytes ? &plan : NULL);
 		at += n;
 	}
 	p->end = p->start + at;
+	if (!rc && last && at == len && f->laid_last)
+		learn(f);
 	return rc;
 }
 
@@ -93,11 +151,16 @@ static int find_cuts(struct file *f, struct piece *p, bool all, bool *forced)
 
 	for (;;) {
 		bool last = len == in_a_row(f, SIZE_MAX) && (all || more_behind(f, len));
+		bool ends = last && f->promised && p->start + len == f->size;
 
 		rc = gather(f, p, len);
 		pthread_mutex_unlock(&f->lock);
 		if (!rc)
-			rc = cut(p, len, first, last, forced);
+			rc = feed(f, p, len, ends);
+		if (!rc && f->layout && (len >= RUN_HOLD || (last && f->hurry)))
+			layout_give_up(f->layout);
+		if (!rc)
+			rc = cut(f, p, len, first, last, forced);
 		pthread_mutex_lock(&f->lock);
 		had = len;
 		if (rc || p->count)

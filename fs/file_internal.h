@@ -7,7 +7,7 @@
  *     file.c         open, release, flush, fsync, clone
  *     file_read.c    reading: what is dirty over what is stored
  *     file_write.c   writing and truncating: into dirty runs
- *     file_cut.c     where the chunk borders are: in order or not
+ *     file_cut.c     where the chunk borders are: what is known of the file's pixels
  *     file_put.c     dirty runs -> chunks in the map
  *     file_commit.c  the map and SHA-256 -> the catalog
  *
@@ -23,15 +23,16 @@
 
 #include <openssl/evp.h>
 
+#include "fs/ahead.h"
 #include "fs/content.h"
 #include "fs/file.h"
+#include "fs/layout_hint.h"
 #include "fs/run_memory.h"
 
 enum {
 	RUN_FLUSH = 8 << 20,      /* a run of this size is handed to a flusher */
 	RUN_HOLD = 32 << 20,      /* at the latest at this size, when its borders depend on what comes */
 	RUNS_MAX = 4096,          /* so are all when there are more runs than this */
-	READ_AHEAD_CHUNKS = 4,
 	FLUSHERS_MAX = 16,
 };
 #define FILE_BYTES_MAX (16ULL << 40)
@@ -78,9 +79,12 @@ struct file {
 	int error;               /* sticky, positive errno; 0: none */
 	bool error_told;         /* to somebody who writes it */
 	char error_text[512];
-	uint64_t next_read;      /* where a sequential reader goes on */
+	struct reading reading;  /* how it is read */
 
+	struct layout *layout;   /* of the pixels; NULL: not known. These three are held by the thread that holds processing */
 	uint64_t cut_off;        /* cut in order up to here; UINT64_MAX: not in order any more */
+	uint64_t laid;           /* bytes that the layout has seen */
+	bool laid_last;          /* it was told that the file ends there */
 	bool hurry;              /* memory is short: do not wait for better borders */
 
 	EVP_MD_CTX *sha;         /* of the bytes before sha_off; held by the thread that holds processing */
@@ -93,10 +97,14 @@ enum { FILE_BUCKETS = 4096 };
 struct files {
 	struct store *store;
 	struct catalog *catalog;
+	struct ahead *ahead;
 	size_t budget;
 	void (*closed)(void *ctx, uint64_t ino);
 	void (*written)(void *ctx, uint64_t ino);
 	void *ctx;
+	void (*lost)(void *ctx, uint64_t ino);
+	void *lost_ctx;
+	struct layout_hints *hints; /* may be NULL */
 	struct run_memory memory;
 
 	pthread_mutex_t lock;
@@ -175,7 +183,7 @@ int piece_put(struct file *file, const struct piece *piece);
 bool file_in_order(const struct file *file);
 /* Cuts and puts them; *put: how many bytes (0: more are needed). As file_put_moving(). */
 int file_put_in_order(struct file *file, bool all, size_t *put);
-/* From now on in order or not is no longer true (it was cut off). empty: it begins anew. Processing held. */
+/* From now on what is known of the file's pixels is no longer true (it was cut off). empty: it begins anew. Processing held. */
 void file_cut_reset(struct file *file, bool empty);
 
 /* Forgets all that is not in the map yet. Lock held. */

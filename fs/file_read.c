@@ -2,13 +2,16 @@
 #include <string.h>
 
 #include "fs/file_internal.h"
+#include "store/cache.h"
 #include "store/err.h"
 
-/* A stored stretch of what is to be read. */
+enum { ZEROS = 64 << 10, PIECES_MAX = 256 /* a file of very small chunks is copied: writev() takes 1024 */ };
+static uint8_t zeros[ZEROS]; /* never written: what the pieces of a hole point to */
+
+/* A stretch of what is to be read: a part of a chunk or of a hole. */
 struct stretch {
 	struct key key;
 	size_t chunk_len, skip, len;
-	uint8_t *to;
 };
 
 struct plan {
@@ -31,46 +34,44 @@ static int plan_add(struct plan *p, struct stretch s)
 	return 0;
 }
 
-/* What the map says of [off, off+len): holes are filled with zeros now, chunks are planned. Bytes beyond the map are zeros. */
-static int plan_map(struct file *f, uint64_t off, uint8_t *to, size_t len, struct plan *p)
+/* What the map says of [off, off+len). Bytes beyond the map are zeros, as a hole. Lock held. */
+static int plan_map(struct file *f, uint64_t off, size_t len, struct plan *p)
 {
 	while (len) {
-		struct extent e;
-		uint64_t start, skip;
+		struct extent e = { .len = UINT64_MAX };
+		uint64_t start = 0, skip;
 		size_t n;
-		int rc;
+		int rc = 0;
 
-		if (off >= content_size(f->map)) {
-			memset(to, 0, len);
-			return 0;
-		}
-		rc = content_find(f->map, off, &e, &start);
+		if (off < content_size(f->map))
+			rc = content_find(f->map, off, &e, &start);
+		else
+			start = off;
 		if (rc)
 			return rc;
 		skip = off - start;
 		n = e.len - skip < len ? (size_t)(e.len - skip) : len;
-		if (key_is_hole(&e.key))
-			memset(to, 0, n);
-		else
-			rc = plan_add(p, (struct stretch){ .key = e.key, .chunk_len = (size_t)e.len, .skip = (size_t)skip,
-							   .len = n, .to = to });
+		rc = plan_add(p, (struct stretch){ .key = e.key, .chunk_len = (size_t)e.len, .skip = (size_t)skip, .len = n });
 		if (rc)
 			return rc;
 		off += n;
-		to += n;
 		len -= n;
 	}
 	return 0;
 }
 
-static int read_plan(struct file *f, struct plan *p)
+static int read_plan(struct file *f, const struct plan *p, uint8_t *to)
 {
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < p->count; i++) {
-		struct stretch *s = &p->list[i];
+		const struct stretch *s = &p->list[i];
 
-		rc = store_read(f->files->store, &s->key, s->chunk_len, s->skip, s->to, s->len);
+		if (key_is_hole(&s->key))
+			memset(to, 0, s->len);
+		else
+			rc = store_read(f->files->store, &s->key, s->chunk_len, s->skip, to, s->len);
+		to += s->len;
 	}
 	return rc;
 }
@@ -78,25 +79,62 @@ static int read_plan(struct file *f, struct plan *p)
 int file_read_map(struct file *f, uint64_t off, uint8_t *to, size_t len)
 {
 	struct plan p = { 0 };
-	int rc = plan_map(f, off, to, len, &p);
+	int rc = plan_map(f, off, len, &p);
 
 	pthread_mutex_unlock(&f->lock);
 	if (!rc)
-		rc = read_plan(f, &p);
+		rc = read_plan(f, &p, to);
 	free(p.list);
 	pthread_mutex_lock(&f->lock);
 	return rc;
 }
 
-/* Bytes of a run that lie in [off, off+len) are copied to the same place of `over`, and noted as a stretch to be copied on. */
-static int overlay(const struct run *r, uint64_t off, uint8_t *to, uint8_t *over, size_t len, struct plan *pieces)
+/* A stretch of bytes of the runs, which lie over what is stored. */
+struct patch {
+	size_t at, len;
+};
+
+struct view { /* of a file at one moment */
+	struct plan stored;
+	uint8_t *over; /* bytes of the runs, as long as what is read; NULL: there are none */
+	struct patch *patches;
+	size_t patch_count, patch_cap;
+	struct extent ahead[AHEAD_CHUNKS]; /* the next chunks of a sequential reader */
+	size_t ahead_count;
+	bool ends; /* most of the file has been read now */
+};
+
+static void view_free(struct view *v)
+{
+	free(v->stored.list);
+	free(v->over);
+	free(v->patches);
+}
+
+static int patch_add(struct view *v, size_t at, size_t len)
+{
+	if (v->patch_count == v->patch_cap) {
+		size_t cap = v->patch_cap ? v->patch_cap * 2 : 8;
+		struct patch *list = realloc(v->patches, cap * sizeof *list);
+
+		if (!list)
+			return err_set(ENOMEM, "no memory to read");
+		v->patches = list;
+		v->patch_cap = cap;
+	}
+	v->patches[v->patch_count++] = (struct patch){ at, len };
+	return 0;
+}
+
+/* Bytes of a run that lie in [off, off+len) are copied to the same place of `over`, and noted as a patch to be copied on. */
+static int overlay(const struct run *r, uint64_t off, size_t len, struct view *v)
 {
 	uint64_t a = r->off > off ? r->off : off, end = off + len, b = r->off + r->len < end ? r->off + r->len : end;
 
 	if (a >= b)
 		return 0;
-	memcpy(over + (a - off), r->data + (a - r->off), (size_t)(b - a));
-	return plan_add(pieces, (struct stretch){ .skip = (size_t)(a - off), .len = (size_t)(b - a), .to = to + (a - off) });
+	memcpy(v->over + (a - off), r->data + (a - r->off), (size_t)(b - a));
+	return patch_add(v, (size_t)(a - off), (size_t)(b - a));
 }
 
 static bool covers(const struct run *r, uint64_t off, size_t len)
@@ -116,43 +154,43 @@ static bool covered(const struct file *f, uint64_t off, size_t len)
 	return false;
 }
 
-/* The next chunks of a sequential reader. Lock held. */
-static size_t plan_ahead(struct file *f, uint64_t off, struct extent *ahead)
-{
-	size_t n = 0;
-	uint64_t start;
-
-	while (n < READ_AHEAD_CHUNKS && off < content_size(f->map)) {
-		if (content_find(f->map, off, &ahead[n], &start))
-			break;
-		off = start + ahead[n].len;
-		if (!key_is_hole(&ahead[n].key))
-			n++;
-	}
-	return n;
-}
-
 /* Copies what the runs have of [off, off+len), oldest first, so that later ones win. Lock held. */
-static int overlay_runs(struct file *f, uint64_t off, uint8_t *to, uint8_t *over, size_t len, struct plan *pieces)
+static int overlay_runs(struct file *f, uint64_t off, size_t len, struct view *v)
 {
 	int rc = 0;
 
+	if (!f->dirty_count && !f->moving)
+		return 0;
+	v->over = malloc(len);
+	if (!v->over)
+		return err_set(ENOMEM, "no memory to read");
 	for (const struct run *r = f->moving; r && !rc; r = r->next)
-		rc = overlay(r, off, to, over, len, pieces);
+		rc = overlay(r, off, len, v);
 	for (size_t i = 0; i < f->dirty_count && !rc; i++)
-		rc = overlay(&f->dirty[i], off, to, over, len, pieces);
+		rc = overlay(&f->dirty[i], off, len, v);
 	return rc;
 }
 
-struct view { /* of a file at one moment */
-	struct plan stored, pieces;
-	uint8_t *over; /* bytes of the runs */
-	struct extent ahead[READ_AHEAD_CHUNKS];
-	size_t ahead_count;
-};
+/* What a sequential reader will want. A failure to find out is not this reader's. Lock held. */
+static void plan_ahead(struct file *f, uint64_t off, size_t len, struct view *v)
+{
+	uint64_t at, to, start, size = content_size(f->map) < f->size ? content_size(f->map) : f->size;
+
+	if (off + len > size || !reading_note(&f->reading, f->files->ahead, size, off, len, &at, &to))
+		return;
+	while (v->ahead_count < AHEAD_CHUNKS && at < to) {
+		struct extent *e = &v->ahead[v->ahead_count];
+
+		if (content_find(f->map, at, e, &start))
+			break;
+		at = start + e->len;
+		v->ahead_count += !key_is_hole(&e->key);
+	}
+	f->reading.ahead = at;
+}
 
 /* Everything that [off, off+*len) is made of, under the lock. *len shrinks to the end of the file. */
-static int look(struct file *f, uint64_t off, uint8_t *to, size_t *len, struct view *v)
+static int look(struct file *f, uint64_t off, size_t *len, struct view *v)
 {
 	int rc = 0;
 
@@ -166,41 +204,137 @@ static int look(struct file *f, uint64_t off, uint8_t *to, size_t *len, struct v
 	if (*len > f->size - off)
 		*len = (size_t)(f->size - off);
 	if (!covered(f, off, *len))
-		rc = plan_map(f, off, to, *len, &v->stored);
-	if (!rc && (f->dirty_count || f->moving)) {
-		v->over = malloc(*len);
-		rc = v->over ? overlay_runs(f, off, to, v->over, *len, &v->pieces) : err_set(ENOMEM, "no memory to read");
-	}
-	if (!rc && off == f->next_read)
-		v->ahead_count = plan_ahead(f, off + *len, v->ahead);
-	f->next_read = off + *len;
-	return rc;
+		rc = plan_map(f, off, *len, &v->stored);
+	if (!rc)
+		rc = overlay_runs(f, off, *len, v);
+	if (rc)
+		return rc;
+	plan_ahead(f, off, *len, v);
+	v->ends = reading_ends(&f->reading, f->size);
+	return 0;
+}
+
+static void go_ahead(struct file *f, const struct view *v)
+{
+	if (v->ahead_count)
+		ahead_chunks(f->files->ahead, v->ahead, v->ahead_count);
+	if (v->ends)
+		ahead_file_read(f->files->ahead, f->ino);
 }
 
 /* Chunks are read without the lock: the chunk of a key never changes, so what comes is the state that look() saw. */
-static int64_t read_view(struct file *f, uint64_t off, uint8_t *to, size_t len)
+static int copy_view(struct file *f, const struct view *v, uint8_t *to)
 {
-	struct view v = { 0 };
-	int rc = look(f, off, to, &len, &v);
+	int rc = read_plan(f, &v->stored, to);
 
-	for (size_t i = 0; i < v.ahead_count && !rc; i++)
-		store_read_ahead(f->files->store, &v.ahead[i].key, (size_t)v.ahead[i].len);
-	if (!rc)
-		rc = read_plan(f, &v.stored);
-	for (size_t i = 0; i < v.pieces.count && !rc; i++)
-		memcpy(v.pieces.list[i].to, v.over + v.pieces.list[i].skip, v.pieces.list[i].len);
-	free(v.stored.list);
-	free(v.pieces.list);
-	free(v.over);
-	return rc ? rc : (int64_t)len;
+	for (size_t i = 0; i < v->patch_count && !rc; i++)
+		memcpy(to + v->patches[i].at, v->over + v->patches[i].at, v->patches[i].len);
+	return rc;
+}
+
+static int64_t with_place(struct file *f, int rc, uint64_t off)
+{
+	scope_free char *path = NULL;
+
+	if (!catalog_path(f->files->catalog, f->ino, &path))
+		return err_wrap(rc, "datasets/%s at byte %llu", path, (unsigned long long)off);
+	return rc;
 }
 
 int64_t file_read(struct file *f, uint64_t off, void *to, size_t len)
 {
-	int64_t n = read_view(f, off, to, len);
-	scope_free char *path = NULL;
+	struct view v = { 0 };
+	int rc = look(f, off, &len, &v);
 
-	if (n < 0 && !catalog_path(f->files->catalog, f->ino, &path))
-		return err_wrap((int)n, "datasets/%s at byte %llu", path, (unsigned long long)off);
+	if (!rc) {
+		go_ahead(f, &v);
+		rc = copy_view(f, &v, to);
+	}
+	view_free(&v);
+	return rc ? with_place(f, rc, off) : (int64_t)len;
+}
+
+struct held {
+	struct cache_chunk *chunk;
+	bool done; /* read to its end */
+};
+
+/* How many pieces a plan makes: a hole is zeros again and again. */
+static size_t count_pieces(const struct plan *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->count; i++)
+		n += key_is_hole(&p->list[i].key) ? (p->list[i].len + ZEROS - 1) / ZEROS : 1;
 	return n;
+}
+
+static int hold_stretch(struct file_bytes *b, const struct stretch *s)
+{
+	struct cache_chunk *chunk;
+	int rc;
+
+	if (key_is_hole(&s->key)) {
+		for (size_t at = 0; at < s->len; at += ZEROS)
+			b->list[b->count++] = (struct iovec){ zeros, s->len - at < ZEROS ? s->len - at : ZEROS };
+		return 0;
+	}
+	rc = store_get(b->store, &s->key, s->chunk_len, &chunk);
+	if (rc)
+		return rc;
+	b->held[b->held_count].chunk = chunk;
+	b->held[b->held_count++].done = s->skip + s->len == s->chunk_len;
+	b->list[b->count++] = (struct iovec){ (uint8_t *)chunk->bytes + s->skip, s->len };
+	return 0;
+}
+
+/* Nothing lies over what is stored: its chunks are handed out as they are. */
+static int hold_plan(struct file_bytes *b, const struct plan *p)
+{
+	int rc = 0;
+
+	b->list = malloc((count_pieces(p) + 1) * sizeof *b->list);
+	b->held = malloc((p->count + 1) * sizeof(*b->held));
+	if (!b->list || !b->held)
+		return err_set(ENOMEM, "no memory to read");
+	for (size_t i = 0; !rc && i < p->count; i++)
+		rc = hold_stretch(b, &p->list[i]);
+	return rc;
+}
+
+static int hold_copy(struct file *f, struct file_bytes *b, const struct view *v, size_t len)
+{
+	int rc;
+
+	b->list = malloc(sizeof *b->list);
+	b->copy = malloc(len);
+	if (!b->list || !b->copy)
+		return err_set(ENOMEM, "no memory to read");
+	rc = copy_view(f, v, b->copy);
+	b->list[b->count++] = (struct iovec){ b->copy, len };
+	return rc;
+}
+
+int64_t file_read_bytes(struct file *f, uint64_t off, size_t len, struct file_bytes *b)
+{
+	struct view v = { 0 };
+	int rc;
+
+	*b = (struct file_bytes){ .store = f->files->store };
+	rc = look(f, off, &len, &v);
+	if (!rc && len) {
+		go_ahead(f, &v);
+		rc = v.over || count_pieces(&v.stored) > PIECES_MAX ? hold_copy(f, b, &v, len) : hold_plan(b, &v.stored);
+	}
+	view_free(&v);
+	return rc ? with_place(f, rc, off) : (int64_t)len;
+}
+
+void file_bytes_free(struct file_bytes *b)
+{
+	for (size_t i = 0; i < b->held_count; i++)
+		store_drop(b->store, b->held[i].chunk, b->held[i].done);
+	free(b->held);
+	free(b->copy);
+	free(b->list);
 }

@@ -10,6 +10,7 @@ static void file_free(struct file *f)
 	file_drop_runs(f); /* nobody else has it: no lock needed */
 	free(f->dirty);
 	content_free(f->map);
+	layout_free(f->layout);
 	EVP_MD_CTX_free(f->sha);
 	pthread_cond_destroy(&f->idle);
 	pthread_mutex_destroy(&f->lock);
@@ -193,6 +194,17 @@ void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino)
 	files->ctx = ctx;
 }
 
+void files_use_hints(struct files *files, struct layout_hints *hints)
+{
+	files->hints = hints;
+}
+
+void files_on_lost(struct files *files, void (*lost)(void *ctx, uint64_t ino), void *ctx)
+{
+	files->lost = lost;
+	files->lost_ctx = ctx;
+}
+
 void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns)
 {
 	struct file *f = files_find(files, ino);
@@ -294,11 +306,18 @@ static void files_drop(struct files *files)
 			file_free(f);
 		}
 	}
+	ahead_free(files->ahead);
 	run_memory_destroy(&files->memory);
 	pthread_cond_destroy(&files->work);
 	pthread_cond_destroy(&files->room);
 	pthread_mutex_destroy(&files->lock);
 	free(files);
+}
+
+/* The cache of decoded chunks is twice as large as the budget for dirty bytes: several readers fit in it. */
+static size_t ahead_bound(size_t dirty_budget)
+{
+	return dirty_budget / 16 < AHEAD_MAX ? dirty_budget / 16 : AHEAD_MAX;
 }
 
 int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget)
@@ -317,7 +336,9 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->work, NULL);
 	pthread_cond_init(&files->room, NULL);
-	rc = flushers_start(files);
+	rc = ahead_new(&files->ahead, store, catalog, ahead_bound(dirty_budget));
+	if (!rc)
+		rc = flushers_start(files);
 	if (rc) {
 		flushers_stop(files);
 		files_drop(files);

@@ -67,6 +67,8 @@ static void pin(struct file *f)
 	pthread_mutex_unlock(&files->lock);
 	file_with_path(f, -EIO);
 	log_error("%s; what was written last is not stored", err_text());
+	if (files->lost)
+		files->lost(files->lost_ctx, f->ino);
 }
 
 /* Tells that the file was closed, once the catalog has it. Lock held, let go of meanwhile. */

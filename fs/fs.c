@@ -7,6 +7,7 @@
 #include "fs/access.h"
 #include "fs/arrival.h"
 #include "fs/file.h"
+#include "fs/layout_hint.h"
 #include "fs/node_search.h"
 #include "fs/view/levels.h"
 #include "fs/volumes.h"
@@ -26,6 +27,14 @@ static size_t default_budget(void)
 	return quarter < max ? quarter : max;
 }
 
+static void forget_lost(void *ctx, uint64_t ino)
+{
+	struct fs *fs = ctx;
+
+	if (fs->forget_node)
+		fs->forget_node(fs, ino);
+}
+
 /* The budget is for decoded chunks (three quarters) and computed bands of views. What is on its way into the store has its own. */
 static int open_parts(struct fs *fs, const struct fs_options *options)
 {
@@ -40,6 +49,8 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 		rc = files_new(&fs->files, fs->store, fs->catalog, DIRTY_BYTES);
 	if (rc)
 		return rc;
+	fs->hints = layout_hints_new(fs->catalog, fs->files);
+	files_use_hints(fs->files, fs->hints); /* without memory: NULL, and none are given */
 	fs->levels = levels_new(fs->cache_bytes / 4);
 	fs->volumes = volumes_new(fs);
 	fs->searches = searches_new();
@@ -49,6 +60,7 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 	rc = arrival_new(&fs->arrival, fs);
 	if (!rc)
 		files_on_close(fs->files, arrival_closed, arrival_written, fs->arrival);
+	files_on_lost(fs->files, forget_lost, fs);
 	return rc;
 }
 
@@ -84,6 +96,7 @@ int fs_close(struct fs *fs)
 	volumes_free(fs->volumes);
 	levels_free(fs->levels);
 	rc2 = files_free(fs->files);
+	layout_hints_free(fs->hints);
 	rc = rc ? rc : rc2;
 	rc2 = catalog_close(fs->catalog);
 	rc = rc ? rc : rc2;

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 struct files;    /* open files: file.h */
+struct layout_hints; /* geometry of files without a header: layout_hint.h */
 struct arrival;  /* what happens to a file once it is closed: arrival.h */
 struct levels;   /* computed bands of pixels: view/levels.h */
 struct access_memo; /* permissions worked out lately: access.h */
@@ -29,6 +30,7 @@ struct fs {
 	struct journal *journal;
 	struct catalog *catalog;
 	struct files *files;
+	struct layout_hints *hints;
 	struct arrival *arrival;
 	struct levels *levels;
 	struct volumes *volumes;

@@ -197,7 +197,9 @@ int mount_serve(const struct mount_options *options, void (*ready)(void *ctx), v
 	int rc;
 
 	log_set_level((enum log_level)options->log_level);
-	mallopt(M_MMAP_THRESHOLD, 4 << 20); /* request buffers are reused, not mapped anew each time */
+	/* Buffers of requests and chunks are reused, not given back and mapped anew each time. */
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 64 << 20);
 	rc = options_parse(options->options, &o);
 	if (!rc)
 		rc = check_places(options, o.nonempty, &point, &store);

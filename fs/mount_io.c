@@ -25,6 +25,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	keep_pages(&r.node, fi);
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY; /* closing it has nothing to say */
 	if (fuse_reply_open(req, fi) == -ENOENT) /* the open was interrupted: no release will come */
 		handles_drop(r.mount->handles, &r.who, fi->fh);
 }
@@ -54,22 +55,45 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		handles_drop(r.mount->handles, &r.who, fi->fh);
 }
 
-void ops_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi)
+/* Bytes of a stored file go to the kernel from where they were decoded. */
+static void read_file(fuse_req_t req, struct file *file, size_t len, off_t off)
 {
-	struct request r;
-	struct handle *h;
-	int64_t n;
-	int rc;
+	struct file_bytes bytes;
+	int64_t n = file_read_bytes(file, (uint64_t)off, len, &bytes);
 
-	if (!request_begin(req, ino, &r))
-		return;
+	if (n < 0)
+		reply_error(req, (int)n);
+	else
+		fuse_reply_iov(req, bytes.list, (int)bytes.count);
+	file_bytes_free(&bytes);
+}
+
+static void read_other(fuse_req_t req, struct fs *fs, struct handle *h, size_t len, off_t off)
+{
 	scope_free char *bytes = malloc(len ? len : 1);
-	rc = bytes ? handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h) : err_set(ENOMEM, "no memory to read");
-	n = rc ? rc : node_read(r.fs, h, (uint64_t)off, bytes, len);
+	int64_t n = bytes ? node_read(fs, h, (uint64_t)off, bytes, len) : err_set(ENOMEM, "no memory to read");
+
 	if (n < 0)
 		reply_error(req, (int)n);
 	else
 		fuse_reply_buf(req, bytes, (size_t)n);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	if (rc)
+		reply_error(req, rc);
+	else if (h->file)
+		read_file(req, h->file, len, off);
+	else
+		read_other(req, r.fs, h, len, off);
 }
 
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t len, off_t off, struct fuse_file_info *fi)

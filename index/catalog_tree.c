@@ -158,6 +158,7 @@ int apply_content(struct change *ch)
 	const struct record *r = ch->record;
 	struct node_row row;
 	uint64_t old;
+	int64_t written;
 	uint32_t dataset;
 	int rc = node_load(ch->catalog, r->content.ino, &row);
 
@@ -172,7 +173,10 @@ int apply_content(struct change *ch)
 	old = row.size;
 	row.size = r->content.content.size;
 	row.mtime_ns = r->content.mtime_ns;
-	row.ctime_ns = ch->time_ns;
+	/* The change was made when it was written; its record may come later, when somebody has seen the time already. */
+	written = row.mtime_ns < ch->time_ns ? row.mtime_ns : ch->time_ns;
+	if (row.ctime_ns < written)
+		row.ctime_ns = written;
 	rc = put_content(ch);
 	if (!rc)
 		rc = node_store(ch->catalog, &row);

@@ -64,6 +64,12 @@ int store_put(struct store *store, const struct chunk_plan *plan, uint64_t off, 
  * a sentence naming chunk and pack when it is missing, damaged or of another length. */
 int store_read(struct store *store, const struct key *key, size_t chunk_len, size_t skip, void *to, size_t len);
 
+/* The same without a copy: the whole decoded chunk, which stays as it is until store_drop(). done: the reader went through it to its
+ * end and those behind him have copies of their own (the kernel's pages), so it need not be kept. */
+struct cache_chunk; /* cache.h */
+int store_get(struct store *store, const struct key *key, size_t chunk_len, struct cache_chunk **chunk);
+void store_drop(struct store *store, struct cache_chunk *chunk, bool done);
+
 /* Starts decoding a chunk into the cache in the background, if it is not there; never waits. */
 void store_read_ahead(struct store *store, const struct key *key, size_t chunk_len);
 
