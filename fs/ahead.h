@@ -22,7 +22,7 @@ struct ahead;
 
 enum {
 	AHEAD_MIN = 1 << 20,       /* bytes: the first distance of a reader */
-	AHEAD_MAX = 8 << 20,      /* bytes: a good bound where memory is plenty */
+	AHEAD_MAX = 16 << 20,      /* bytes: a good bound where memory is plenty */
 	AHEAD_FILE_MIN = 64 << 10, /* files smaller than this are not looked for in their folder */
 	AHEAD_CHUNKS = 32,         /* at most so many are asked for at once */
 };

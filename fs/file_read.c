@@ -60,10 +60,19 @@ static int plan_map(struct file *f, uint64_t off, size_t len, struct plan *p)
 	return 0;
 }
 
+/* A read that touches several chunks has the others decoded by the pool meanwhile. */
+static void start_all_but_first(struct store *store, const struct plan *p)
+{
+	for (size_t i = 1; i < p->count; i++)
+		if (!key_is_hole(&p->list[i].key))
+			store_read_ahead(store, &p->list[i].key, p->list[i].chunk_len);
+}
+
 static int read_plan(struct file *f, const struct plan *p, uint8_t *to)
 {
 	int rc = 0;
 
+	start_all_but_first(f->files->store, p);
 	for (size_t i = 0; !rc && i < p->count; i++) {
 		const struct stretch *s = &p->list[i];
 
@@ -297,6 +306,7 @@ static int hold_plan(struct file_bytes *b, const struct plan *p)
 	b->held = malloc((p->count + 1) * sizeof(*b->held));
 	if (!b->list || !b->held)
 		return err_set(ENOMEM, "no memory to read");
+	start_all_but_first(b->store, p);
 	for (size_t i = 0; !rc && i < p->count; i++)
 		rc = hold_stretch(b, &p->list[i]);
 	return rc;

@@ -10,16 +10,16 @@
 
 enum {
 	FOLDERS_MAX = 32,
-	KNOWN_MAX = 32,          /* of a folder */
-	SMALL_FOLDER = 256,      /* entries; listed again whenever their number changed */
-	SIDECARS_READ_MAX = 16,  /* in one listing */
+	KNOWN_MAX = 32,		/* of a folder */
+	SMALL_FOLDER = 256,	/* entries; listed again whenever their number changed */
+	SIDECARS_READ_MAX = 16, /* in one listing */
 	SIDECAR_MOST = 1 << 20, /* larger ones are hardly about a raw volume */
 };
 
 struct known {
-	char name[NAME_BYTES_MAX + 1];  /* of the file, in lower case */
+	char name[NAME_BYTES_MAX + 1]; /* of the file, in lower case */
 	struct layout_hint hint;
-	bool declared;                  /* by a sidecar: for this very file */
+	bool declared; /* by a sidecar: for this very file */
 };
 
 struct folder {
@@ -35,6 +35,7 @@ struct layout_hints {
 	struct files *files;
 	pthread_mutex_t lock; /* for the list */
 	struct folder *folders;
+	struct layout_shape shapes[LAYOUT_SHAPES]; /* the last one first */
 };
 
 struct layout_hints *layout_hints_new(struct catalog *catalog, struct files *files)
@@ -172,7 +173,8 @@ static void declare(struct layout_hints *h, uint64_t folder, const char *sidecar
 	if (*name)
 		snprintf(full, sizeof full, "%s", name);
 	else
-		snprintf(full, sizeof full, "%.*s%s", dot ? (int)(dot - sidecar) : (int)strlen(sidecar), sidecar, suffix);
+		snprintf(full, sizeof full, "%.*s%s", dot ? (int)(dot - sidecar) : (int)strlen(sidecar), sidecar,
+			 suffix);
 	if (!geometry_sane(geo))
 		return;
 	lower(full, k.name);
@@ -209,8 +211,8 @@ static void take_bytes(struct layout_hints *h, uint64_t folder, const struct nod
 	if (n != (int64_t)size || sidecar_parse(row->name, bytes, (size_t)n, &s))
 		return;
 	for (size_t i = 0; i < s.data_count; i++)
-		declare(h, folder, row->name, s.data[i].name ? s.data[i].name : "", s.data[i].suffix ? s.data[i].suffix : "",
-			&s.data[i].geo);
+		declare(h, folder, row->name, s.data[i].name ? s.data[i].name : "",
+			s.data[i].suffix ? s.data[i].suffix : "", &s.data[i].geo);
 }
 
 static void take_sidecar(struct layout_hints *h, uint64_t folder, const struct node_row *row)
@@ -277,7 +279,7 @@ static void list_folder(struct layout_hints *h, uint64_t folder)
 	}
 }
 
-bool layout_hints_find(struct layout_hints *h, uint64_t folder, const char *name, struct layout_hint *hint)
+static bool find_known(struct layout_hints *h, uint64_t folder, const char *name, struct layout_hint *hint)
 {
 	char own[NAME_BYTES_MAX + 1];
 
@@ -291,10 +293,37 @@ bool layout_hints_find(struct layout_hints *h, uint64_t folder, const char *name
 	return recall(h, folder, own, true, hint) || recall(h, folder, own, false, hint);
 }
 
+bool layout_hints_find(struct layout_hints *h, uint64_t folder, const char *name, struct layout_hint *hint)
+{
+	bool known;
+
+	*hint = (struct layout_hint) { 0 };
+	known = find_known(h, folder, name, hint);
+	scope_lock(&h->lock);
+	memcpy(hint->shapes, h->shapes, sizeof h->shapes);
+	return known || h->shapes[0].slice_bytes;
+}
+
+static void remember_shape(struct layout_hints *h, const struct layout_shape *shape)
+{
+	size_t i = 0;
+
+	scope_lock(&h->lock);
+	while (i + 1 < LAYOUT_SHAPES &&
+	       (h->shapes[i].slice_bytes != shape->slice_bytes || h->shapes[i].row_bytes != shape->row_bytes ||
+		h->shapes[i].sample_bytes != shape->sample_bytes))
+		i++;
+	memmove(h->shapes + 1, h->shapes, i * sizeof *h->shapes);
+	h->shapes[0] = *shape;
+}
+
 void layout_hints_learn(struct layout_hints *h, uint64_t folder, const char *name, const struct layout *layout)
 {
 	struct known k = { 0 };
+	struct layout_shape shape;
 
+	if (layout_slices(layout, &shape))
+		remember_shape(h, &shape);
 	if (!layout_raw(layout, &k.hint))
 		return;
 	lower(name, k.name);

@@ -5,6 +5,7 @@
  *     mount_options.c  the text of -o
  *     mount_ops.c      requests about names and attributes
  *     mount_io.c       requests about bytes and listings
+ *     mount_suid.c     set-user-id bits that a write takes away
  *     mount_notify.c   what the kernel is told unasked
  *     mount_end.c      unmounting somebody else's mount
  */
@@ -52,6 +53,14 @@ bool request_begin(fuse_req_t req, fuse_ino_t ino, struct request *r);
 void reply_error(fuse_req_t req, int rc);
 /* The reply to what has no result but success (0) or an error. */
 void reply_rc(fuse_req_t req, int rc);
+
+/* mount_suid.c: can we be told when to take set-user-id bits away (else the kernel does it)? */
+bool suid_is_ours(void);
+/* Are we told now? */
+bool suid_asked(const struct fuse_file_info *fi);
+/* Takes them away, when there are any: now, or together with another change. 0 or -errno. */
+int suid_drop(struct request *r);
+int suid_change(struct fs *fs, const struct node *node, struct attr_change *change);
 
 /* How long the kernel may believe an entry of this kind, in seconds. */
 double node_timeout(const struct node *node);

@@ -19,7 +19,9 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!request_begin(req, ino, &r))
 		return;
-	rc = handles_open(r.mount->handles, &r.who, &r.node, fi->flags, &fi->fh);
+	rc = suid_asked(fi) ? suid_drop(&r) : 0;
+	if (!rc)
+		rc = handles_open(r.mount->handles, &r.who, &r.node, fi->flags, &fi->fh);
 	if (rc) {
 		reply_error(req, rc);
 		return;
@@ -106,6 +108,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t len, of
 	if (!request_begin(req, ino, &r))
 		return;
 	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	if (!rc && suid_asked(fi))
+		rc = suid_drop(&r);
 	n = rc ? rc : node_write(r.fs, &r.who, h, (uint64_t)off, bytes, len);
 	if (n < 0)
 		reply_error(req, (int)n);

@@ -72,13 +72,30 @@ static void reply_node(fuse_req_t req, const struct request *r, int rc, const st
 	fuse_reply_entry(req, &entry);
 }
 
+/* Asks the kernel for something, if it can do it, or for leaving it. */
+static void want(struct fuse_conn_info *conn, uint64_t what, bool yes)
+{
+#if FUSE_VERSION >= 317
+	if (yes)
+		fuse_set_feature_flag(conn, what);
+	else
+		fuse_unset_feature_flag(conn, what);
+#else
+	conn->want = yes ? conn->want | ((unsigned)what & conn->capable) : conn->want & ~(unsigned)what;
+#endif
+}
+
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct mount *mount = userdata;
 
-	/* Dropping set-user-id bits on write stays with the kernel. */
-	conn->want &= ~(unsigned)FUSE_CAP_HANDLE_KILLPRIV;
-	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	want(conn, FUSE_CAP_HANDLE_KILLPRIV, false);
+#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
+	want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2, suid_is_ours());
+#endif
+	/* Replies are sent from the memory where they were decoded; passthrough (FUSE_CAP_PASSTHROUGH) has no use either, since no file
+	 * is stored as it is read. */
+	want(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE, false);
 	if (conn->max_write > 1 << 20)
 		conn->max_write = 1 << 20; /* libfuse 3.14 ends the session above that (FACTS section 7) */
 	conn->time_gran = 1;
@@ -161,6 +178,10 @@ static void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int t
 		else if (fi)
 			rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &change.handle);
 	}
+#ifdef FUSE_SET_ATTR_KILL_SUID
+	if (!rc && (to_set & FUSE_SET_ATTR_KILL_SUID) && suid_is_ours())
+		rc = suid_change(r.fs, &r.node, &change);
+#endif
 	if (!rc)
 		rc = node_set_attr(r.fs, &r.who, &r.node, &change);
 	if (rc)
@@ -300,7 +321,10 @@ static void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_
 	scope_buf struct buf value = { 0 };
 	struct request r;
 
-	if (is_foreign_xattr(name))
+	/* Told that there are none here, `ls -l` asks for the first file's ACL only; ENODATA it asks again for each. */
+	if (strncmp(name, "system.", 7) == 0)
+		fuse_reply_err(req, EOPNOTSUPP);
+	else if (is_foreign_xattr(name))
 		fuse_reply_err(req, ENODATA);
 	else if (request_begin(req, ino, &r))
 		reply_xattr(req, node_xattr_get(r.fs, &r.who, &r.node, name, &value), &value, room);

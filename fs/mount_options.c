@@ -7,7 +7,11 @@
 
 /* Taken by libfuse or the kernel as they are. */
 static const char *const passed[] = { "allow_other", "allow_root", "ro", "rw", "exec", "noexec", "atime", "noatime", "sync",
-				      "async", "dirsync", "auto_unmount", NULL };
+				      "async", "dirsync", "auto_unmount",
+#if FUSE_VERSION >= 318
+				      "io_uring", /* names are looked up faster, bytes read slower (one more copy): not by default */
+#endif
+				      NULL };
 
 /* For mount(8), systemd and fstab; or what is always so here. */
 static const char *const ignored[] = { "defaults", "user", "nouser", "users", "group", "owner", "auto", "noauto", "nofail", "_netdev",

@@ -30,7 +30,23 @@ struct note { /* about a pack, by its index */
 	enum { PACK_OPEN, PACK_SETTLED, PACK_COVERED } state; /* covered: by a run */
 };
 
-struct opening; /* directory_open.c */
+struct cover {		    /* of one pack, by a run */
+	struct keyrun *run; /* NULL: none */
+	uint32_t place;	    /* in its table */
+	uint64_t size, seed;
+};
+
+struct opening {
+	const struct pack_name *names;
+	size_t count;
+	struct cover *covers;
+	struct buf runs; /* struct keyrun *, a reference to each */
+	struct keyrun_builder pending;
+	struct directory_sums sums;
+};
+/* The runs and their number. */
+struct keyrun **opening_runs(struct opening *o, size_t *count);
+void opening_free(struct opening *o);
 
 struct directory {
 	struct directory_place place;
@@ -55,8 +71,8 @@ struct directory {
 
 struct run_list *directory_list(struct directory *d); /* a reference */
 void run_list_drop(struct run_list *list);
-/* Puts a run in (fresh may be NULL) and takes others out whose entries it has; takes the caller's reference to it. 0 or
- * -ENOMEM: nothing was done. */
+/* Puts runs in and takes others out whose entries they have; takes the caller's references to the fresh ones. 0 or
+ * -ENOMEM: nothing was done. One thread at a time. */
 int directory_swap(struct directory *d, struct keyrun *const *fresh, size_t fresh_count, struct keyrun *const *old,
 		   size_t old_count);
 /* Removes the file of a run that is no longer needed, and lets go of it. */
@@ -74,12 +90,24 @@ uint64_t directory_number(struct directory *d); /* for a new run */
 /* Enters a footer into memory; sums may be NULL. 0 or -ENOMEM. */
 int directory_load(struct directory *d, uint32_t index, const struct recovered *pack, struct directory_sums *sums);
 
-/* directory_tend.c */
+/* directory_make.c */
 bool directory_flush_due(struct directory *d);
+/* Makes a run of the packs that settled, or of some of them. 0 or -errno. */
+int directory_flush(struct directory *d);
+/* Puts runs in the place of a damaged one. 0 or -errno. */
+int directory_make_again(struct directory *d, struct keyrun *run);
+/* Takes filters of small runs, which are asked for nearly every key, into memory, as far as there is room. */
+void directory_load_filters(struct directory *d);
+
+/* directory_tend.c */
+struct directory_break { /* in long work */
+	struct directory *d;
+	bool flush_failed;
+};
+/* To be called now and then in long work, ctx: struct directory_break. Not 0: the work must end. */
+int directory_pause(void *ctx);
 int directory_start(struct directory *d); /* the thread */
 void directory_stop(struct directory *d);
 void directory_want(struct directory *d); /* wakes it */
-
-void opening_free(struct opening *o);
 
 #endif

@@ -21,7 +21,7 @@ struct keyrun {
 	unsigned refs;	 /* atomic */
 	uint32_t *packs; /* by place in the run's table: the pack's index, or KEYRUN_GONE: its entries do not count */
 	uint32_t newest; /* the greatest index of these */
-	uint8_t *filter; /* all blocks, checked; NULL: they are read one by one */
+	uint8_t *filter; /* all blocks, checked; NULL: they are read one by one; atomic */
 	bool shrunk;	 /* some packs are gone; atomic */
 	bool damaged;	 /* found out while reading; atomic */
 };
@@ -49,7 +49,7 @@ int keyrun_pack(struct keyrun *run, uint32_t place, struct keyrun_pack *pack);
 /* The run takes the array (head.packs indexes, growing but for KEYRUN_GONE). */
 void keyrun_set_packs(struct keyrun *run, uint32_t *packs);
 
-/* Reads the filter into memory. Best effort. */
+/* Reads the filter into memory, by one thread at a time, also while others read. Best effort. */
 void keyrun_load_filter(struct keyrun *run);
 uint64_t keyrun_filter_bytes(const struct keyrun *run);
 

@@ -167,12 +167,15 @@ void keyrun_block_seal(uint8_t block[KEYRUN_BLOCK_BYTES], uint64_t nonce, uint64
 	put_u32(block, block_check(block, nonce, number));
 }
 
-bool keyrun_block_whole(const uint8_t block[KEYRUN_BLOCK_BYTES], uint64_t nonce, uint64_t number, uint32_t *first,
-			uint32_t *end)
+bool keyrun_block_whole(const uint8_t block[KEYRUN_BLOCK_BYTES], uint64_t nonce, uint64_t number)
+{
+	return get_u32(block) == block_check(block, nonce, number);
+}
+
+void keyrun_block_range(const uint8_t block[KEYRUN_BLOCK_BYTES], uint32_t *first, uint32_t *end)
 {
 	*first = get_u32(block + 4);
 	*end = get_u32(block + 8);
-	return get_u32(block) == block_check(block, nonce, number);
 }
 
 /* The i-th bit that a key sets in its block: double hashing with the half of the key that did not choose the block. */

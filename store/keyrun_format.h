@@ -67,9 +67,9 @@ bool keyrun_page_whole(const uint8_t page[KEYRUN_PAGE_BYTES], uint64_t nonce, ui
 
 void keyrun_block_seal(uint8_t block[KEYRUN_BLOCK_BYTES], uint64_t nonce, uint64_t number, uint32_t first,
 		       uint32_t end);
+bool keyrun_block_whole(const uint8_t block[KEYRUN_BLOCK_BYTES], uint64_t nonce, uint64_t number);
 /* Entries first .. end-1 are those of the block. */
-bool keyrun_block_whole(const uint8_t block[KEYRUN_BLOCK_BYTES], uint64_t nonce, uint64_t number, uint32_t *first,
-			uint32_t *end);
+void keyrun_block_range(const uint8_t block[KEYRUN_BLOCK_BYTES], uint32_t *first, uint32_t *end);
 void keyrun_block_add(uint8_t block[KEYRUN_BLOCK_BYTES], const struct key *key);
 bool keyrun_block_may_hold(const uint8_t block[KEYRUN_BLOCK_BYTES], const struct key *key);
 /* Which of so many blocks stands for the key; grows with it. */

@@ -175,39 +175,56 @@ uint64_t keyrun_filter_bytes(const struct keyrun *run)
 
 void keyrun_load_filter(struct keyrun *run)
 {
-	uint32_t first, end;
-	uint8_t *bytes = malloc(keyrun_filter_bytes(run));
+	/* A block lies in one line of the processor's cache. */
+	uint8_t *bytes = aligned_alloc(KEYRUN_BLOCK_BYTES, keyrun_filter_bytes(run));
 	int rc = bytes ? io_read_all(run->place->io, run->fd, bytes, keyrun_filter_bytes(run), run->head.filter_off)
 		       : -ENOMEM;
 
 	for (uint64_t i = 0; !rc && i < run->head.blocks; i++)
-		if (!keyrun_block_whole(bytes + i * KEYRUN_BLOCK_BYTES, run->head.nonce, i, &first, &end))
+		if (!keyrun_block_whole(bytes + i * KEYRUN_BLOCK_BYTES, run->head.nonce, i))
 			rc = -EBADMSG;
 	if (rc)
 		free(bytes);
 	else
-		run->filter = bytes;
+		__atomic_store_n(&run->filter, bytes, __ATOMIC_RELEASE);
 }
 
-/* Which entries have the key if any has. 0: none. */
+/* The block of a filter that stands for a key: from memory, or into bytes[]. 0 or -errno. */
+static int find_block(struct keyrun *run, uint64_t number, uint8_t bytes[KEYRUN_BLOCK_BYTES], const uint8_t **block)
+{
+	const uint8_t *filter = __atomic_load_n(&run->filter, __ATOMIC_ACQUIRE);
+	int rc;
+
+	*block = filter ? filter + number * KEYRUN_BLOCK_BYTES : bytes;
+	if (filter)
+		return 0;
+	rc = read_part(run, bytes, KEYRUN_BLOCK_BYTES, run->head.filter_off + number * KEYRUN_BLOCK_BYTES);
+	if (rc)
+		return rc;
+	return keyrun_block_whole(bytes, run->head.nonce, number) ? 0 : damaged(run, "the filter is damaged");
+}
+
+/* Which entries have the key if any has. 1; 0: none. */
 static int range_of(struct keyrun *run, const struct key *key, uint32_t *first, uint32_t *end)
 {
 	uint64_t number = keyrun_block_of(key, run->head.blocks);
 	uint8_t bytes[KEYRUN_BLOCK_BYTES];
-	const uint8_t *block = run->filter ? run->filter + number * KEYRUN_BLOCK_BYTES : bytes;
-	int rc =
-	    run->filter ? 0 : read_part(run, bytes, sizeof bytes, run->head.filter_off + number * KEYRUN_BLOCK_BYTES);
+	const uint8_t *block;
+	int rc = find_block(run, number, bytes, &block);
 
 	if (rc == -ENOMEM)
 		return rc;
-	if (rc || !keyrun_block_whole(block, run->head.nonce, number, first, end) || *end > run->head.entries ||
-	    *first > *end) {
-		damaged(run, "the filter is damaged");
+	if (!rc && !keyrun_block_may_hold(block, key))
+		return 0;
+	if (!rc)
+		keyrun_block_range(block, first, end);
+	if (!rc && (*end > run->head.entries || *first > *end))
+		rc = damaged(run, "the filter makes no sense");
+	if (rc) { /* any entry may have it */
 		*first = 0;
 		*end = (uint32_t)run->head.entries;
-		return *end > 0;
 	}
-	return *end > *first && keyrun_block_may_hold(block, key);
+	return *end > *first;
 }
 
 /* ---- pages ---- */

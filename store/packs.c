@@ -9,19 +9,12 @@
 
 enum { OPEN_MAX = 256 };
 
-/* Chunks that were put one after another are mostly read one after another, by several threads and so not quite in order,
- * which the kernel's own read-ahead does not take for sequential. NEAR: how far off they may be. */
-enum { NEAR_BYTES = 4 << 20, AHEAD_BYTES = 8 << 20, STREAK = 3 };
-
 struct pack {
 	struct pack_name name;
 	uint64_t seed;
 	struct appender *writer; /* NULL when all is on the disk */
 	int fd;			 /* -1: not open */
 	uint32_t users;		 /* readers of fd */
-	uint32_t streak;	 /* reads in a row that were near the one before */
-	uint64_t reached;	 /* where these ended */
-	uint64_t ahead;		 /* the kernel was told to read up to here */
 };
 
 struct packs {
@@ -159,29 +152,10 @@ static int open_pack(struct packs *p, uint32_t index, struct pack_name name, boo
 	return fd;
 }
 
-/* Called with the lock held, for each read of a pack: [*from, *to) will be wanted next; unchanged when nothing is known. */
-static void look_ahead(struct pack *pack, uint64_t off, size_t len, uint64_t *from, uint64_t *to)
-{
-	uint64_t end = off + len;
-
-	if (off + NEAR_BYTES < pack->reached || off > pack->reached + NEAR_BYTES) {
-		pack->streak = 0;
-		pack->reached = pack->ahead = end;
-		return;
-	}
-	if (end > pack->reached)
-		pack->reached = end;
-	if (++pack->streak < STREAK || pack->ahead > pack->reached + AHEAD_BYTES / 2)
-		return;
-	*from = pack->ahead > pack->reached ? pack->ahead : pack->reached;
-	*to = pack->ahead = pack->reached + AHEAD_BYTES;
-}
-
 struct reading { /* one read of a pack's file */
 	uint32_t index;
 	struct pack_name name;
-	int fd;		   /* -1: not open yet */
-	uint64_t from, to; /* what to read ahead; nothing when equal */
+	int fd; /* -1: not open yet */
 };
 
 static int read_file(struct packs *p, struct reading *r, uint64_t off, void *to, size_t len)
@@ -195,8 +169,6 @@ static int read_file(struct packs *p, struct reading *r, uint64_t off, void *to,
 	if (r->fd < 0)
 		return r->fd;
 	rc = io_read_all(p->io, r->fd, to, len, off);
-	if (!rc && r->from < r->to && p->io == &io_system)
-		posix_fadvise(r->fd, (off_t)r->from, (off_t)(r->to - r->from), POSIX_FADV_WILLNEED); /* only a hint */
 	if (kept) {
 		scope_lock(&p->lock);
 		p->all[r->index].users--;
@@ -236,7 +208,6 @@ int packs_read(struct packs *p, uint32_t index, uint64_t off, void *to, size_t l
 	*seed = pack->seed;
 	r.name = pack->name;
 	if (!there) {
-		look_ahead(pack, off, len, &r.from, &r.to);
 		r.fd = pack->fd;
 		pack->users += r.fd >= 0;
 	}

@@ -24,6 +24,7 @@ struct pool {
 	pthread_cond_t room; /* a task was taken */
 	struct task *ring;
 	size_t cap, first, count;
+	size_t waiting; /* workers without work; written under the lock, read without */
 	pthread_t *threads;
 	unsigned thread_count;
 	bool ending;
@@ -49,8 +50,11 @@ static void run(const struct task *task)
 static bool next_task(struct pool *pool, struct task *task)
 {
 	scope_lock(&pool->lock);
-	while (!pool->count && !pool->ending)
+	while (!pool->count && !pool->ending) {
+		__atomic_add_fetch(&pool->waiting, 1, __ATOMIC_RELAXED);
 		pthread_cond_wait(&pool->work, &pool->lock);
+		__atomic_sub_fetch(&pool->waiting, 1, __ATOMIC_RELAXED);
+	}
 	if (!pool->count)
 		return false;
 	*task = pool->ring[pool->first];
@@ -144,6 +148,11 @@ void pool_free(struct pool *pool)
 	free(pool);
 }
 
+unsigned pool_threads(const struct pool *pool)
+{
+	return pool->thread_count;
+}
+
 void pool_group_init(struct pool_group *group)
 {
 	memset(group, 0, sizeof *group);
@@ -187,20 +196,38 @@ void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *a
 	queue(pool, &task);
 }
 
+/* Queues the task when there is room; only_idle: when there are fewer tasks than workers that wait for one. */
+static bool try_queue(struct pool *pool, const struct task *task, bool only_idle)
+{
+	scope_lock(&pool->lock);
+	if (pool->count >= (only_idle ? pool->waiting : pool->cap))
+		return false;
+	queue(pool, task);
+	return true;
+}
+
+static bool try(struct pool *pool, const struct task *task, bool only_idle)
+{
+	group_open(task->group);
+	if (try_queue(pool, task, only_idle))
+		return true;
+	group_take_back(task->group);
+	return false;
+}
+
 bool pool_try_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg)
 {
-	struct task task = { job, arg, group };
-	bool taken;
+	return try(pool, &(struct task) { job, arg, group }, false);
+}
 
-	group_open(group);
-	pthread_mutex_lock(&pool->lock);
-	taken = pool->count < pool->cap;
-	if (taken)
-		queue(pool, &task);
-	pthread_mutex_unlock(&pool->lock);
-	if (!taken)
-		group_take_back(group);
-	return taken;
+bool pool_offer(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg)
+{
+	return pool_has_idle(pool) && try(pool, &(struct task) { job, arg, group }, true);
+}
+
+bool pool_has_idle(const struct pool *pool)
+{
+	return __atomic_load_n(&pool->waiting, __ATOMIC_RELAXED) > 0;
 }
 
 int pool_group_wait(struct pool_group *group)

@@ -18,6 +18,8 @@ int pool_new(struct pool **out, unsigned threads);
 /* Waits for every job, then ends the threads. */
 void pool_free(struct pool *pool);
 
+unsigned pool_threads(const struct pool *pool);
+
 struct pool_group { /* one caller's jobs; zero-initialise with pool_group_init */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
@@ -32,6 +34,10 @@ void pool_group_init(struct pool_group *group);
 void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg);
 /* The same without ever waiting: false when the queue is full, and the job is not taken. May be called from inside a job. */
 bool pool_try_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg);
+/* As pool_try_submit(), but only when a worker has nothing to do: for work that the caller can do as well. */
+bool pool_offer(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg);
+/* Would pool_offer() be taken? Only a hint; cheap. */
+bool pool_has_idle(const struct pool *pool);
 /* Waits until all jobs of the group ended; returns the first failure (err_text() set) or 0, and resets the group. */
 int pool_group_wait(struct pool_group *group);
 void pool_group_destroy(struct pool_group *group);

@@ -234,8 +234,11 @@ static int look_into(struct job *j, int fd)
 	rc = pack_read_footer(j->io, fd, j->out->seed, j->size, &footer, &j->out->records, &footer_off);
 	if (rc == 1) {
 		j->out->sealed = true;
-		buf_put(&j->out->entries, footer.data + PACK_HEAD_BYTES, footer.len - PACK_HEAD_BYTES);
-		return buf_failed(&j->out->entries) ? err_set(ENOMEM, "%s: no memory for its footer", j->path) : 0;
+		footer.len -= PACK_HEAD_BYTES;
+		memmove(footer.data, footer.data + PACK_HEAD_BYTES, footer.len); /* in place: it may be 10 MiB */
+		j->out->entries = footer;
+		footer = (struct buf) { 0 };
+		return 0;
 	}
 	if (rc)
 		log_error("%s: the footer is damaged or cannot be read; looking through all of it", j->path);

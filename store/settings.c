@@ -6,10 +6,19 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
+#include "store/codec.h"
 #include "store/err.h"
 #include "store/scope.h"
 
 enum { FILE_MAX = 64 << 10, HEX_MAX = 2 * KEY_SECRET_BYTES + 1 };
+
+/* A feature is there when the codec is. */
+static const struct {
+	const char *name;
+	unsigned bit, codec;
+} features[] = { { "predict", FEATURE_PREDICT, 3 } };
+
+enum { FEATURES = sizeof features / sizeof *features };
 
 static void json_drop(json_t **json)
 {
@@ -77,15 +86,25 @@ int settings_make(struct settings *s)
 	s->chunk_min = CHUNK_MIN;
 	s->chunk_avg = CHUNK_AVG;
 	s->chunk_max = CHUNK_MAX;
+	s->features = 0;
 	return rc;
+}
+
+static int save(const struct io *io, const char *path, const json_t *root)
+{
+	scope_free char *text = json_dumps(root, JSON_INDENT(2));
+	int rc;
+
+	if (!text)
+		return err_set(ENOMEM, "no memory for %s", path);
+	rc = io_write_file(io, path, text, strlen(text));
+	return rc ? err_set(-rc, "cannot write %s: %s", path, strerror(-rc)) : 0;
 }
 
 int settings_write(const struct io *io, const char *path, const struct settings *s)
 {
 	char id[HEX_MAX], secret[HEX_MAX], check[17];
 	scope_json json_t *root = NULL;
-	scope_free char *text = NULL;
-	int rc;
 
 	to_hex(s->id, sizeof s->id, id);
 	to_hex(s->secret, sizeof s->secret, secret);
@@ -94,27 +113,46 @@ int settings_write(const struct io *io, const char *path, const struct settings 
 			 SETTINGS_VERSION, "id", id, "features_to_read", "features_to_write", "chunk_min",
 			 (int)s->chunk_min, "chunk_avg", (int)s->chunk_avg, "chunk_max", (int)s->chunk_max, "hash",
 			 "xxh3-128", "hash_secret", secret, "check", check);
-	text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-	if (!text)
-		return err_set(ENOMEM, "no memory for %s", path);
-	rc = io_write_file(io, path, text, strlen(text));
-	return rc ? err_set(-rc, "cannot write %s: %s", path, strerror(-rc)) : 0;
+	return root ? save(io, path, root) : err_set(ENOMEM, "no memory for %s", path);
 }
 
-/* This version knows no feature beyond the base format, so every listed one is unknown. */
-static int refuse_features(const char *path, const json_t *root, const char *list, const char *deed)
+/* The bit of a feature that this version has, or 0. */
+static unsigned known_feature(const char *name)
 {
-	const json_t *features = json_object_get(root, list);
-	const char *name;
+	for (size_t i = 0; name && i < FEATURES; i++)
+		if (strcmp(features[i].name, name) == 0 && codec_name(features[i].codec))
+			return features[i].bit;
+	return 0;
+}
 
-	if (!json_is_array(features))
+unsigned settings_codec_feature(unsigned codec)
+{
+	for (size_t i = 0; i < FEATURES; i++)
+		if (features[i].codec == codec)
+			return features[i].bit;
+	return 0;
+}
+
+/* Adds what is listed to *all, or refuses it. */
+static int take_features(const char *path, const json_t *root, const char *list, const char *deed, unsigned *all)
+{
+	const json_t *names = json_object_get(root, list), *each;
+	size_t i;
+
+	if (!json_is_array(names))
 		return err_set(EINVAL, "%s has no list %s", path, list);
-	if (!json_array_size(features))
-		return 0;
-	name = json_string_value(json_array_get(features, 0));
-	return err_set(EINVAL,
-		       "%s: to %s this store the feature \"%s\" is needed, which this version of tomofs does not have",
-		       path, deed, name ? name : "?");
+	json_array_foreach(names, i, each) {
+		const char *name = json_string_value(each);
+		unsigned bit = known_feature(name);
+
+		if (!bit)
+			return err_set(EINVAL,
+				       "%s: to %s this store the feature \"%s\" is needed, which this version of tomofs"
+				       " does not have",
+				       path, deed, name ? name : "?");
+		*all |= bit;
+	}
+	return 0;
 }
 
 static bool get_size(const json_t *root, const char *name, uint32_t *to)
@@ -151,6 +189,17 @@ static int take_values(const char *path, const json_t *root, struct settings *s)
 	return 0;
 }
 
+/* Readers take chunks as they come; who writes must cut where the store's other chunks were cut. */
+static int check_chunk_sizes(const char *path, const struct settings *s)
+{
+	if (s->chunk_min == CHUNK_MIN && s->chunk_avg == CHUNK_AVG && s->chunk_max == CHUNK_MAX)
+		return 0;
+	return err_set(EINVAL,
+		       "%s: the store's chunks are %u to %u bytes (%u usually), this version of tomofs writes %d to %d (%d)"
+		       " and can only read it",
+		       path, s->chunk_min, s->chunk_max, s->chunk_avg, CHUNK_MIN, CHUNK_MAX, CHUNK_AVG);
+}
+
 static int understand(const char *path, const json_t *root, bool read_only, struct settings *s)
 {
 	const char *format = json_string_value(json_object_get(root, "format"));
@@ -162,16 +211,17 @@ static int understand(const char *path, const json_t *root, bool read_only, stru
 	if (version != SETTINGS_VERSION)
 		return err_set(EINVAL, "%s: the store has format version %lld, this version of tomofs reads version %d",
 			       path, (long long)version, SETTINGS_VERSION);
-	rc = refuse_features(path, root, "features_to_read", "read");
+	rc = take_features(path, root, "features_to_read", "read", &s->features);
 	if (!rc && !read_only)
-		rc = refuse_features(path, root, "features_to_write", "write");
-	return rc ? rc : take_values(path, root, s);
+		rc = take_features(path, root, "features_to_write", "write", &s->features);
+	if (!rc)
+		rc = take_values(path, root, s);
+	return rc || read_only ? rc : check_chunk_sizes(path, s);
 }
 
-int settings_read(const struct io *io, const char *path, bool read_only, struct settings *s)
+static int load(const struct io *io, const char *path, json_t **root)
 {
 	scope_free void *bytes = NULL;
-	scope_json json_t *root = NULL;
 	json_error_t why;
 	size_t len;
 	int rc = io_read_file(io, path, FILE_MAX, &bytes, &len);
@@ -180,8 +230,46 @@ int settings_read(const struct io *io, const char *path, bool read_only, struct 
 		return err_set(EINVAL, "%s is too large to be that of a store", path);
 	if (rc)
 		return err_set(-rc, "cannot read %s: %s", path, strerror(-rc));
-	root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &why);
-	if (!root)
-		return err_set(EINVAL, "%s is damaged: line %d: %s", path, why.line, why.text);
-	return understand(path, root, read_only, s);
+	*root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &why);
+	return *root ? 0 : err_set(EINVAL, "%s is damaged: line %d: %s", path, why.line, why.text);
+}
+
+int settings_read(const struct io *io, const char *path, bool read_only, struct settings *s)
+{
+	scope_json json_t *root = NULL;
+	int rc = load(io, path, &root);
+
+	s->features = 0;
+	return rc ? rc : understand(path, root, read_only, s);
+}
+
+static bool lists(const json_t *names, const char *name)
+{
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(names, i, each)
+		if (json_is_string(each) && strcmp(json_string_value(each), name) == 0)
+			return true;
+	return false;
+}
+
+int settings_add_features(const struct io *io, const char *path, unsigned wanted)
+{
+	scope_json json_t *root = NULL;
+	bool changed = false;
+	json_t *names;
+	int rc = load(io, path, &root);
+
+	if (rc)
+		return rc;
+	names = json_object_get(root, "features_to_read");
+	for (size_t i = 0; i < FEATURES; i++) {
+		if (!(wanted & features[i].bit) || lists(names, features[i].name))
+			continue;
+		if (json_array_append_new(names, json_string(features[i].name)))
+			return err_set(ENOMEM, "no memory for %s", path);
+		changed = true;
+	}
+	return changed ? save(io, path, root) : 0;
 }

@@ -102,11 +102,15 @@ const char *store_codec_name(unsigned number); /* NULL beyond the last */
 
 /* Reads every pack in the store's folder, checks every record and decodes every chunk, in parallel. Calls damaged() (one
  * at a time) for each thing that is wrong. Works beside a mount on sealed packs and whole records. 0 and the counts;
- * -errno only when it could not look. */
+ * -errno only when it could not look. Memory: some 10 MiB a core, at most 200 MiB; the page cache is left without what was
+ * read. */
 struct store_verify {
 	uint64_t packs, chunks, plain_bytes, damaged;
 };
 int store_verify(struct store *store, void (*damaged)(void *ctx, const char *sentence), void *ctx,
 		 struct store_verify *counts);
+
+/* From now on store_verify() calls this with every some MiB, from any thread, one at a time: bytes read of all that are to be. */
+void store_watch_verify(struct store *store, void (*progress)(void *ctx, uint64_t done, uint64_t all), void *ctx);
 
 #endif

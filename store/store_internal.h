@@ -27,7 +27,8 @@ struct written_pack {
 
 struct store {
 	char *path, *packs_folder;
-	struct settings settings;
+	struct settings settings; /* features: atomic, it grows */
+	pthread_mutex_t feature_lock; /* while they are added */
 	const struct io *io;
 	struct cache *cache;
 	struct pool *pool;
@@ -55,6 +56,9 @@ struct store {
 	int64_t room_checked_ns;	  /* when */
 	bool room_known;		  /* it was asked, and answered */
 
+	void (*verify_progress)(void *ctx, uint64_t done, uint64_t all);
+	void *verify_ctx;
+
 	struct pool_group ahead_group;
 	unsigned ahead, ahead_max; /* read-aheads under way; atomic */
 };
@@ -74,6 +78,8 @@ int store_append(struct store *store, struct pack_head *head, const void *payloa
 int store_sync_packs(struct store *store, bool seal);
 /* The sticky failure, if there was one. */
 int store_check_failed(struct store *store);
+/* These features (enum settings_feature) are in tomofs.json, durably: what needs them may be written. 0 or -errno. */
+int store_need_features(struct store *store, unsigned features);
 /* As store_room(); these bytes were written and count until the disk is asked again. */
 void store_room_used(struct store *store, uint64_t bytes);
 

@@ -26,6 +26,7 @@ static void leave(struct store *s)
 	packs_free(s->packs);
 	lock_release(s->lock_fd);
 	pthread_cond_destroy(&s->unclaimed);
+	pthread_mutex_destroy(&s->feature_lock);
 	pthread_mutex_destroy(&s->lock);
 	free(s->packs_folder);
 	free(s->path);
@@ -348,6 +349,7 @@ int store_open(struct store **out, const char *path, const struct store_options 
 	s->seal_bytes = PACK_SEAL_BYTES;
 	s->ahead_max = ahead_max(options->threads);
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->feature_lock, NULL);
 	pthread_cond_init(&s->unclaimed, NULL);
 	pool_group_init(&s->ahead_group);
 	s->path = strdup(path);

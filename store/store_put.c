@@ -144,6 +144,8 @@ static int append_chunk(struct store *s, const struct key *key, size_t len, cons
 	int rc = store_room(s, PACK_HEAD_BYTES + payload->len);
 
 	if (!rc)
+		rc = store_need_features(s, settings_codec_feature(codec));
+	if (!rc)
 		rc = store_append(s, &head, payload->data, &entry);
 	if (!rc)
 		rc = enter(s, key, &entry);

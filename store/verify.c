@@ -1,77 +1,33 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
-#include "store/codec.h"
 #include "store/err.h"
 #include "store/recover.h"
 #include "store/scope.h"
-#include "store/store_internal.h"
+#include "store/verify_internal.h"
 
-struct verify { /* the whole run */
-	struct store *store;
-	void (*damaged)(void *ctx, const char *sentence);
-	void *ctx;
-	uint64_t epoch; /* packs of earlier ones have been sealed */
-	pthread_mutex_t lock;
-	struct store_verify *counts;
-};
+enum { STEP_BYTES = 8 << 20 }; /* after so many the kernel may drop what was read */
+enum { WALKS_MAX = 8 }; /* packs at a time: each takes some 10 MiB */
 
 struct check { /* of one pack */
 	struct verify *run;
+	struct batch *batch; /* of chunks for other workers */
 	struct pack_name name;
 	char text[PACK_NAME_MAX];
+	int fd;
 	uint64_t size, seed;
 	bool sealed;	  /* there is a whole trailer ... */
 	bool listed;	  /* ... and a whole footer */
 	bool footer_seen; /* the last record of the walk was a footer */
 	struct buf footer;
 	uint64_t records, footer_off, next; /* entry of the footer that the walk should meet next */
-	uint64_t chunks, plain_bytes;
-	struct buf plain;
+	uint64_t told;			    /* the kernel was told about what stands before */
 };
 
-static void complain(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void complain(struct check *c, const char *fmt, ...)
-{
-	scope_buf struct buf sentence = { 0 };
-	va_list ap;
-
-	buf_printf(&sentence, "pack %s: ", c->text);
-	va_start(ap, fmt);
-	buf_vprintf(&sentence, fmt, ap);
-	va_end(ap);
-	scope_lock(&c->run->lock); /* one at a time, as the header promises */
-	c->run->counts->damaged++;
-	if (c->run->damaged)
-		c->run->damaged(c->run->ctx, buf_text(&sentence));
-}
-
-static int check_chunk(struct check *c, const struct pack_head *head, uint64_t off, const uint8_t *payload)
-{
-	unsigned long long at = off;
-	char text[KEY_TEXT_MAX];
-	struct key found;
-	int rc;
-
-	key_text(&head->key, text);
-	buf_clear(&c->plain);
-	if (!buf_reserve(&c->plain, head->plain_len))
-		return err_set(ENOMEM, "no memory to verify a chunk");
-	rc = codec_decode(head->codec, payload, head->stored_len, c->plain.data, head->plain_len);
-	if (rc == -ENOMEM)
-		return rc;
-	if (rc) {
-		complain(c, "chunk %s at %llu: %s", text, at, err_text());
-		return 0;
-	}
-	found = key_of(c->run->store->settings.secret, c->plain.data, head->plain_len);
-	if (!key_equal(&found, &head->key))
-		complain(c, "chunk %s at %llu: the decoded bytes do not match the key", text, at);
-	c->chunks++;
-	c->plain_bytes += head->plain_len;
-	return 0;
-}
+#define complain(c, ...) verify_complain((c)->run, (c)->text, __VA_ARGS__)
 
 static bool same_head(const struct pack_head *a, const struct pack_head *b)
 {
@@ -93,17 +49,42 @@ static void check_listed(struct check *c, const struct pack_head *head, uint64_t
 		c->next++;
 }
 
+static void tell_progress(struct verify *run, uint64_t more)
+{
+	struct store *s = run->store;
+
+	scope_lock(&run->lock);
+	run->done += more;
+	if (s->verify_progress)
+		s->verify_progress(s->verify_ctx, run->done, run->all);
+}
+
+/* The walk has come to off: what was read need not stay in memory. The kernel reads ahead by itself, and cheaper (in larger
+ * pages) than when it is told to. */
+static void move_on(struct check *c, uint64_t off)
+{
+	struct store *s = c->run->store;
+
+	if (off < c->told + STEP_BYTES)
+		return;
+	if (s->io == &io_system && c->told) /* no length would mean all */
+		posix_fadvise(c->fd, 0, (off_t)c->told, POSIX_FADV_DONTNEED);
+	tell_progress(c->run, off - c->told);
+	c->told = off;
+}
+
 static int check_record(void *ctx, const struct pack_head *head, uint64_t off, const uint8_t *payload)
 {
 	struct check *c = ctx;
 
+	move_on(c, off);
 	c->footer_seen = head->kind == PACK_FOOTER;
 	if (c->footer_seen)
 		return 0;
 	if (c->listed)
 		check_listed(c, head, off);
 	if (head->kind == PACK_CHUNK && head->version == 1)
-		return check_chunk(c, head, off, payload);
+		return verify_chunk(c->run, &c->batch, c->text, head, off, payload);
 	if (head->kind < PACK_SKIP)
 		complain(c, "the record at %llu is of kind %u, version %u, which this version of tomofs does not know",
 			 (unsigned long long)off, head->kind, head->version);
@@ -208,54 +189,101 @@ static int check_open(struct check *c, int fd)
 	return walk_through(c, fd);
 }
 
-static int check_pack(void *arg)
+static int check_pack(struct check *c)
 {
-	struct check *c = arg;
 	struct store *s = c->run->store;
 	scope_free char *path = NULL;
-	int fd, rc;
+	int rc;
 
 	if (asprintf(&path, "%s/%s", s->packs_folder, c->text) < 0) {
 		path = NULL;
 		return err_set(ENOMEM, "no memory to verify a pack");
 	}
-	fd = s->io->open(s->io, path, O_RDONLY, 0);
-	if (fd == -ENOENT)
+	c->fd = s->io->open(s->io, path, O_RDONLY, 0);
+	if (c->fd == -ENOENT)
 		return 0; /* an empty one, removed since it was listed */
-	if (fd < 0) {
-		complain(c, "cannot be opened: %s", strerror(-fd));
+	if (c->fd < 0) {
+		complain(c, "cannot be opened: %s", strerror(-c->fd));
 		return 0;
 	}
-	rc = check_open(c, fd);
-	s->io->close(s->io, fd);
+	if (s->io == &io_system)
+		posix_fadvise(c->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	rc = check_open(c, c->fd);
+	if (rc)
+		verify_chunks_end(c->run, &c->batch);
+	else
+		rc = verify_chunks_end(c->run, &c->batch);
+	if (s->io == &io_system)
+		posix_fadvise(c->fd, 0, 0, POSIX_FADV_DONTNEED);
+	s->io->close(s->io, c->fd);
 	buf_free(&c->footer);
-	buf_free(&c->plain);
+	tell_progress(c->run, c->size - c->told);
 	scope_lock(&c->run->lock);
 	c->run->counts->packs++;
-	c->run->counts->chunks += c->chunks;
-	c->run->counts->plain_bytes += c->plain_bytes;
 	return rc;
 }
 
-/* One job a pack, in turns of a bounded number so that a petabyte's list of jobs is not all in memory. */
-static int check_all(struct verify *run, const struct pack_name *names, size_t count)
+static bool next_pack(struct verify *run, struct pack_name *name)
 {
-	enum { TURN = 64 };
-	scope_free struct check *checks = calloc(TURN, sizeof *checks);
-	struct pool_group group;
-	int rc = checks ? 0 : err_set(ENOMEM, "no memory to verify a store");
+	scope_lock(&run->lock);
+	if (run->next_name == run->name_count)
+		return false;
+	*name = run->names[run->next_name++];
+	return true;
+}
 
-	pool_group_init(&group);
-	for (size_t done = 0; !rc && done < count; done += TURN) {
-		for (size_t i = 0; i < TURN && done + i < count; i++) {
-			checks[i] = (struct check) { .run = run, .name = names[done + i] };
-			pack_name_text(names[done + i], checks[i].text);
-			pool_submit(run->store->pool, &group, check_pack, &checks[i]);
-		}
-		rc = pool_group_wait(&group);
+/* A job: one pack after another, as long as there are any. */
+static int check_packs(void *arg)
+{
+	struct verify *run = arg;
+	struct pack_name name;
+	int rc = 0;
+
+	while (!rc && next_pack(run, &name)) {
+		struct check c = { .run = run, .name = name };
+
+		pack_name_text(name, c.text);
+		rc = check_pack(&c);
 	}
-	pool_group_destroy(&group);
 	return rc;
+}
+
+static int check_all(struct verify *run)
+{
+	unsigned walks = pool_threads(run->store->pool);
+	int rc = verify_batches(run);
+
+	if (rc)
+		return rc;
+	pool_group_init(&run->group);
+	for (unsigned i = 0; i < walks && i < WALKS_MAX && i < run->name_count; i++)
+		pool_submit(run->store->pool, &run->group, check_packs, run);
+	rc = pool_group_wait(&run->group);
+	pool_group_destroy(&run->group);
+	verify_batches_free(run);
+	return rc;
+}
+
+/* The bytes of all packs, for those who watch. */
+static uint64_t sum_sizes(const struct store *s, const struct pack_name *names, size_t count)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		char text[PACK_NAME_MAX], path[PATH_MAX];
+		struct stat st;
+
+		pack_name_text(names[i], text);
+		if (snprintf(path, sizeof path, "%s/%s", s->packs_folder, text) < (int)sizeof path && !stat(path, &st))
+			sum += (uint64_t)st.st_size;
+	}
+	return sum;
+}
+
+void store_watch_verify(struct store *s, void (*progress)(void *ctx, uint64_t done, uint64_t all), void *ctx)
+{
+	s->verify_progress = progress;
+	s->verify_ctx = ctx;
 }
 
 int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentence), void *ctx,
@@ -263,16 +291,18 @@ int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentenc
 {
 	struct verify run = { .store = s, .damaged = damaged, .ctx = ctx, .counts = counts };
 	scope_free struct pack_name *names = NULL;
-	size_t count;
 	int rc;
 
 	*counts = (struct store_verify) { 0 };
 	run.epoch = store_noted_epoch(s->io, s->path); /* before the list: packs only get older */
-	rc = pack_list(s->packs_folder, &names, &count);
+	rc = pack_list(s->packs_folder, &names, &run.name_count);
 	if (rc)
 		return rc;
+	run.names = names;
+	if (s->verify_progress)
+		run.all = sum_sizes(s, names, run.name_count);
 	pthread_mutex_init(&run.lock, NULL);
-	rc = check_all(&run, names, count);
+	rc = check_all(&run);
 	pthread_mutex_destroy(&run.lock);
 	return rc;
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static size_t piece_bytes(enum feeding how, uint64_t *seed, size_t left)
 }
 
 /* As the write pipeline does it. give_up_at: how much it can hold. */
-static void cut_held(struct layout *l, const uint8_t *bytes, size_t len, enum feeding how, size_t room, struct cuts *out)
+static void cut_held(struct layout *l, const uint8_t *bytes, size_t len, enum feeding how, size_t room,
+		     struct cuts *out)
 {
 	uint64_t fed = 0, at = 0, until = 0, seed = 1;
 
@@ -53,8 +55,10 @@ static void cut_held(struct layout *l, const uint8_t *bytes, size_t len, enum fe
 
 		layout_feed(l, fed, bytes + fed, n, fed + n == len);
 		fed += n;
-		if (fed - at > room)
+		if (fed - at > room) {
 			layout_give_up(l);
+			until = 0;
+		}
 		while (at < fed && out->count < CHUNKS_MAX && (fed >= until || fed == len)) {
 			struct chunk *c = &out->list[out->count];
 			size_t cut = layout_cut(l, at, bytes + at, (size_t)(fed - at), fed == len, &c->plan, &until);
@@ -73,8 +77,8 @@ static void cut_held(struct layout *l, const uint8_t *bytes, size_t len, enum fe
 	CHECK(at == len);
 }
 
-static void cut_file(const char *name, const struct layout_hint *hint, const uint8_t *bytes, size_t len, enum feeding how,
-		     struct cuts *out)
+static void cut_file(const char *name, const struct layout_hint *hint, const uint8_t *bytes, size_t len,
+		     enum feeding how, struct cuts *out)
 {
 	struct layout *l = NULL;
 
@@ -155,6 +159,8 @@ static const struct tiff_how tiffs[] = {
 	{ PIXELS_THEN_IFD, .rows = 7, .big = true },
 	{ ALL_PIXELS_FIRST, .rows = 64 },
 	{ ALL_IFDS_FIRST, .rows = 64 },
+	{ PIXELS_THEN_IFD, .unlinked = true },
+	{ IFD_THEN_PIXELS, .unlinked = true, .rows = 64 },
 };
 
 static void test_tiffs(void)
@@ -232,6 +238,72 @@ static void test_raw(void)
 	free(cuts);
 	free(known);
 	free(file);
+}
+
+/* Blobs and noise that change little from one slice to the next. */
+static uint8_t *blobs(uint32_t slices)
+{
+	uint8_t *bytes = malloc((size_t)SLICE * slices);
+	uint64_t seed = 3;
+
+	for (uint32_t z = 0; z < slices; z++)
+		for (uint32_t y = 0; y < HEIGHT; y++)
+			for (uint32_t x = 0; x < WIDTH; x++) {
+				double r = hypot(x - WIDTH / 2.0 - z * 0.05, y - HEIGHT / 2.0), v = 20000;
+				uint8_t *at = bytes + 2 * ((size_t)z * WIDTH * HEIGHT + (size_t)y * WIDTH + x);
+				unsigned value;
+
+				v += 6000 * sin(x / 19.0 + z * 0.05) * cos(y / 31.0) + (r < 230 ? 9000 : 0);
+				value = (unsigned)v + (unsigned)random_below(&seed, 300);
+				at[0] = (uint8_t)value;
+				at[1] = (uint8_t)(value >> 8);
+			}
+	return bytes;
+}
+
+/* The directory, which comes first, is still zeros: pixels are recognised by themselves. */
+static void test_unwritten_ifd(const struct tiff_pixels *px, struct cuts *cuts)
+{
+	static const struct tiff_how how = { ALL_PIXELS_FIRST };
+	struct layout *l = NULL;
+	struct tiff_writer w;
+	size_t rows = 0;
+
+	tiff_write(&w, &how, px);
+	memset(w.b.data + 8, 0, 100);
+	CHECK_RC(layout_new(&l, "a.tif", NULL));
+	cut_held(l, w.b.data, w.b.len, BY_64K, 3 << 20, cuts);
+	layout_free(l);
+	for (size_t i = 0; i < cuts->count; i++)
+		rows += cuts->list[i].plan.row_bytes == WIDTH * 2 ? cuts->list[i].len : 0;
+	CHECK(rows > w.b.len - 10000);
+	buf_free(&w.b);
+}
+
+/* Nobody says what it is. With memory for less than two slices only the rows are recognised: then slices that were seen
+ * elsewhere count. */
+static void test_detected(void)
+{
+	enum { SLICES = 6 };
+	struct layout_hint hint = { .shapes = { { 5000, 100, 2 }, { SLICE, WIDTH * 2, 2 } } };
+	uint8_t *bytes = blobs(SLICES);
+	struct tiff_pixels px = { WIDTH, HEIGHT, SLICES, SLICE, bytes };
+	struct cuts *known = slices_alone(&px, WIDTH * 2), *cuts = calloc(1, sizeof *cuts);
+
+	for (int held = 0; held < 3; held++) {
+		struct layout *l = NULL;
+
+		CHECK_RC(layout_new(&l, "data", held == 1 ? &hint : NULL));
+		cut_held(l, bytes, (size_t)SLICE * SLICES, BY_64K, held ? SLICE * 3 / 2 : 64 << 20, cuts);
+		layout_free(l);
+		CHECK((new_bytes(known, cuts) == 0) == (held < 2));
+		for (size_t i = 0; i < cuts->count; i++)
+			CHECK(cuts->list[i].plan.row_bytes == WIDTH * 2 && cuts->list[i].off % (WIDTH * 2) == 0);
+	}
+	test_unwritten_ifd(&px, cuts);
+	free(bytes);
+	free(known);
+	free(cuts);
 }
 
 /* ---- headers of volumes; WIDTH x HEIGHT x DEPTH, 16 bits ---- */
@@ -345,7 +417,8 @@ static void test_headers(void)
 		check_raw(headers[i].name, NULL, known, b.data, head);
 		b.len = head + 1000;
 		for (int round = 0; round < 200; round++) {
-			size_t len = round % 4 ? b.len : 1 + (size_t)random_below(&seed, b.len), at = random_below(&seed, head);
+			size_t len = round % 4 ? b.len : 1 + (size_t)random_below(&seed, b.len),
+			       at = random_below(&seed, head);
 			uint8_t *copy = malloc(len), old = b.data[at];
 
 			b.data[at] = (uint8_t)random_next(&seed);
@@ -381,7 +454,8 @@ static void test_tiny_slices(void)
 /* A header that became longer, and one that says another date. */
 static void test_changed_header(void)
 {
-	static const char *const texts[] = { "scan of Monday", "scan of Tuesday", "scan of Wednesday, repeated twice since" };
+	static const char *const texts[] = { "scan of Monday", "scan of Tuesday",
+					     "scan of Wednesday, repeated twice since" };
 	uint8_t *pixels = random_bytes((size_t)SLICE * DEPTH, 4);
 	struct tiff_pixels px = { WIDTH, HEIGHT, DEPTH, SLICE, pixels };
 	struct cuts *first = calloc(2, sizeof *first);
@@ -415,11 +489,21 @@ static void test_kinds(void)
 	} kinds[] = {
 		{ { .samples = 3, .bits = 8 }, 301, 200, 301 * 3 * 200, { .row_bytes = 903, 1, .samples = 3 }, 1 },
 		{ { .samples = 3, .planar = 2 }, 301, 200, 301 * 6 * 200, { .row_bytes = 602, 2, .samples = 1 }, 3 },
-		{ { .samples = 4, .bits = 8, .rows = 9 }, 301, 200, 301 * 4 * 200, { .row_bytes = 1204, 1, .samples = 4 }, 1 },
+		{ { .samples = 4, .bits = 8, .rows = 9 },
+		  301,
+		  200,
+		  301 * 4 * 200,
+		  { .row_bytes = 1204, 1, .samples = 4 },
+		  1 },
 		{ { .bits = 1 }, 1001, 700, 126 * 700, { .row_bytes = 126, 1, .samples = 1 }, 1 },
 		{ { .bits = 12, .rows = 3 }, 301, 200, 452 * 200, { .row_bytes = 452, 1, .samples = 1 }, 1 },
 		{ { .bits = 24 }, 301, 200, 903 * 200, { .row_bytes = 903, 1, .samples = 3 }, 1 },
-		{ { .bits = 32, .format = 3, .big_endian = true }, 301, 200, 1204 * 200, { .row_bytes = 1204, 4, true, true, 1 }, 1 },
+		{ { .bits = 32, .format = 3, .big_endian = true },
+		  301,
+		  200,
+		  1204 * 200,
+		  { .row_bytes = 1204, 4, true, true, 1 },
+		  1 },
 		{ { .bits = 64, .format = 3 }, 301, 200, 2408 * 200, { .row_bytes = 2408, 8, false, true, 1 }, 1 },
 		{ { .tile = 64 }, 301, 200, 5 * 4 * 64 * 128, { .row_bytes = 128, 2, .samples = 1 }, 1 },
 		{ { .tile = 256, .big = true }, 301, 200, 2 * 256 * 512, { .row_bytes = 512, 2, .samples = 1 }, 1 },
@@ -547,8 +631,8 @@ static void test_large_imagej(void)
 	free(f.zeros);
 }
 
-/* Pages of 100 MB before their directories: the second and later ones are predicted. Pages that are as long, but many: nothing
- * grows. */
+/* Pages of 100 MB before their directories: the second and later ones are predicted. Pages that are as long, but many:
+ * nothing grows. */
 static void test_long_pages(uint32_t height, unsigned pages)
 {
 	static const struct tiff_how how = { PIXELS_THEN_IFD, .big = true };
@@ -633,7 +717,8 @@ static void test_flipped_bytes(void)
 
 			memcpy(copy, w.b.data, len);
 			for (int k = 0; k < 1 + round % 4 && len; k++)
-				copy[random_below(&seed, round % 3 ? len < 400 ? len : 400 : len)] = (uint8_t)random_next(&seed);
+				copy[random_below(&seed, round % 3 ? len < 400 ? len : 400 : len)] =
+				    (uint8_t)random_next(&seed);
 			check_any(copy, len, cuts);
 			free(copy);
 		}
@@ -662,7 +747,10 @@ static void test_costly(void)
 			struct tw_entry e[ENTRIES] = {
 				{ 256, 3, 1, 1 },
 				{ 257, 4, 1, kind == 3 ? 1 << 28 : 1 << 20 },
-				{ 273, 3, 1 << 20, kind == 0 ? at - 5000 : kind == 1 ? 8 : at + 70 },
+				{ 273, 3, 1 << 20,
+				  kind == 0   ? at - 5000
+				  : kind == 1 ? 8
+					      : at + 70 },
 				{ 278, 3, 1, 1 },
 				{ 279, 4, 100, kind == 2 ? 0xffffffff : at },
 			};
@@ -683,7 +771,8 @@ static void test_costly(void)
 
 static void test_short_files(void)
 {
-	static const char heads[][16] = { "", "I", "II*", "II*\0", "II*\0\10\0\0", "MM\0*\0\0\0\10", "II+\0\10\0\0\0", "raw" };
+	static const char heads[][16] = { "",	"I", "II*", "II*\0", "II*\0\10\0\0", "MM\0*\0\0\0\10", "II+\0\10\0\0\0",
+					  "raw" };
 	struct cuts *cuts = calloc(2, sizeof *cuts);
 
 	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
@@ -779,6 +868,7 @@ int main(void)
 {
 	test_tiffs();
 	test_raw();
+	test_detected();
 	test_headers();
 	test_tiny_slices();
 	test_changed_header();

@@ -1,4 +1,5 @@
-/* What stands beside a raw file says how it is laid out: sidecars of usual and unusual names, neighbours, and nothing. */
+/* What stands beside a raw file says how it is laid out: sidecars of usual and unusual names, neighbours, and nothing.
+ */
 #include "fs/layout_hint.h"
 
 #include <stdio.h>
@@ -74,7 +75,7 @@ static uint64_t width(struct rig *r, uint64_t at, const char *name, bool depth_k
 {
 	struct layout_hint hint;
 
-	if (!layout_hints_find(r->hints, at, name, &hint))
+	if (!layout_hints_find(r->hints, at, name, &hint) || hint.geo.type == VOXEL_NONE)
 		return 0;
 	CHECK(hint.depth_known == depth_known);
 	CHECK(geometry_sane(&hint.geo) && hint.geo.format == IMAGE_RAW);
@@ -126,8 +127,9 @@ static void test_unusual_names(struct rig *r)
 
 static void test_learned(struct rig *r)
 {
-	struct layout_hint hint = { { .format = IMAGE_RAW, .type = VOXEL_U16, .samples = 1, .width = 37, .height = 40, .depth = 1 },
-				    true };
+	struct layout_hint hint = {
+		{ .format = IMAGE_RAW, .type = VOXEL_U16, .samples = 1, .width = 37, .height = 40, .depth = 1 }, true
+	};
 	uint64_t at = folder(r, "learned");
 	struct layout *l = NULL;
 
@@ -141,6 +143,35 @@ static void test_learned(struct rig *r)
 	write_text(r, at, "frame_3.json", JSON(38));
 	CHECK(width(r, at, "frame_3.raw", true) == 38);
 	CHECK(width(r, at, "frame_4.raw", false) == 37);
+}
+
+/* Slices of any file are remembered, the last ones first. */
+static void test_shapes(struct rig *r)
+{
+	struct layout_hint hint = { .depth_known = true };
+	uint64_t at = folder(r, "shapes");
+
+	for (uint64_t w = 100; w <= 112; w++) {
+		struct layout *l = NULL;
+
+		hint.geo = (struct geometry) { .format = IMAGE_RAW,
+					       .type = VOXEL_F32,
+					       .samples = 1,
+					       .width = w < 112 ? w : 110,
+					       .height = 50,
+					       .depth = 3 };
+		CHECK_RC(layout_new(&l, "some.raw", &hint));
+		layout_feed(l, 0, "0123456789abcdef", 16, true);
+		layout_hints_learn(r->hints, at, "some.raw", l);
+		layout_free(l);
+	}
+	CHECK(layout_hints_find(r->hints, folder(r, "away"), "other.bin", &hint) && hint.geo.type == VOXEL_NONE);
+	for (size_t i = 0; i < LAYOUT_SHAPES; i++) {
+		static const uint64_t widths[] = { 110, 111, 109, 108, 107, 106, 105, 104 };
+
+		CHECK(hint.shapes[i].row_bytes == widths[i] * 4 && hint.shapes[i].slice_bytes == widths[i] * 200);
+		CHECK(hint.shapes[i].sample_bytes == 4);
+	}
 }
 
 /* More folders and files than are remembered. */
@@ -176,6 +207,7 @@ int main(void)
 	test_usual_names(&r);
 	test_unusual_names(&r);
 	test_learned(&r);
+	test_shapes(&r);
 	test_many(&r);
 	rig_close(&r);
 	return check_done();

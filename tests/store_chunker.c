@@ -124,6 +124,11 @@ static bool is_border(const struct chunk_plan *p, uint64_t pos)
 	return in_row == 0 || (p->row_bytes > CHUNK_MAX && in_row % pixel == 0);
 }
 
+static bool is_grouped(const struct chunk_plan *p)
+{
+	return p->slice_bytes < 4096 || p->slice_bytes == p->row_bytes;
+}
+
 static void test_plan(const struct plan_example *example)
 {
 	const struct chunk_plan *p = &example->plan;
@@ -141,6 +146,7 @@ static void test_plan(const struct plan_example *example)
 		}
 		CHECK(off + lengths[i] <= end);
 		CHECK(is_border(p, off - first));
+		CHECK(chunker_border(p, off) == (is_grouped(p) ? 0 : off + lengths[i]));
 		starts += (off - first) % p->slice_bytes == 0;
 		in_first += off - first < p->slice_bytes;
 		/* as soon as the bytes are there, and not before */
@@ -167,6 +173,41 @@ static void test_same_slice(void)
 	na = cut_all(&alone, 8, data, 3000 * 2000, a, 32);
 	nb = cut_all(&stack, 5000 + 7 * 3000 * 2000, data, 3000 * 2000, b, 32);
 	CHECK(na == nb && memcmp(a, b, na * sizeof *a) == 0);
+	free(data);
+}
+
+/* Slices too small for a chunk each, and rows without slices: whole ones, and the same chunks soon after a crop. */
+static void test_groups(void)
+{
+	static const struct {
+		uint64_t slice;
+		uint32_t row;
+	} shapes[] = { { 1200, 60 }, { 4095, 4095 }, { 7000, 7000 }, { CHUNK_MIN, CHUNK_MIN }, { 3, 1 } };
+	enum { LEN = 24 << 20 };
+	uint8_t *data = random_bytes(LEN, 8);
+	size_t a[256], b[256];
+
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		uint64_t slice = shapes[i].slice, count = LEN / slice, skip = count / 7, at = 0, end = skip * slice;
+		struct chunk_plan whole = { 10, slice, count, shapes[i].row, 1 };
+		struct chunk_plan crop = { 999, slice, count - skip, shapes[i].row, 1 };
+		size_t na = cut_all(&whole, 10, data, count * slice, a, 256), same = 0;
+		size_t nb = cut_all(&crop, 999, data + end, (count - skip) * slice, b, 256);
+
+		CHECK(na > LEN / CHUNK_MAX && na < LEN / CHUNK_MIN);
+		for (size_t k = 0, j = 0; k < na; k++) {
+			CHECK(a[k] % slice == 0);
+			CHECK(a[k] > CHUNK_MIN - slice || k == na - 1);
+			at += a[k];
+			while (j < nb && end < at)
+				end += b[j++];
+			same += end == at;
+		}
+		CHECK(same > na / 2);
+		/* more than the header says is content-defined again */
+		crop.slices = 1;
+		CHECK(chunker_cut(&crop, 999, data, LEN, false) == slice);
+	}
 	free(data);
 }
 
@@ -208,6 +249,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof plans / sizeof *plans; i++)
 		test_plan(&plans[i]);
 	test_same_slice();
+	test_groups();
 	test_hostile_plans();
 	return check_done();
 }

@@ -143,6 +143,7 @@ static void test_try(void)
 		taken++;
 	CHECK(taken >= 2 && taken < 50);
 	CHECK(!pool_try_submit(gate.pool, &group, pass, &gate));
+	CHECK(!pool_offer(gate.pool, &group, pass, &gate)); /* nobody is idle */
 	pthread_mutex_lock(&gate.lock);
 	gate.open = true;
 	pthread_cond_broadcast(&gate.opened);
@@ -150,6 +151,28 @@ static void test_try(void)
 	CHECK_RC(pool_group_wait(&group));
 	pool_free(gate.pool);
 	CHECK(gate.ran == taken);
+	pool_group_destroy(&group);
+}
+
+/* What is offered is taken when a worker is idle, and run. */
+static void test_offer(void)
+{
+	struct timespec moment = { 0, 1000000 };
+	struct pool *pool;
+	struct pool_group group;
+	atomic_int sum = 0;
+	struct job job = { .sum = &sum, .number = 7 };
+	int tries = 0;
+
+	CHECK_RC(pool_new(&pool, 2));
+	CHECK(pool_threads(pool) == 2);
+	pool_group_init(&group);
+	while (!pool_offer(pool, &group, add, &job) && ++tries < 5000)
+		nanosleep(&moment, NULL); /* the workers have not come up yet */
+	CHECK(tries < 5000);
+	CHECK_RC(pool_group_wait(&group));
+	CHECK(sum == 7);
+	pool_free(pool);
 	pool_group_destroy(&group);
 }
 
@@ -161,6 +184,7 @@ int main(void)
 	test_failure();
 	test_bounded();
 	test_try();
+	test_offer();
 	pool_free(NULL);
 	return check_done();
 }

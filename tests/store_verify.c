@@ -193,6 +193,60 @@ static void test_cut_later(void)
 	verified(NULL);
 }
 
+/* Records that are whole but whose bytes are not those of their key, among many in one pack, which several workers share. */
+static void test_wrong_keys(const char *dir)
+{
+	enum { MANY = 1200, EVERY = 100 };
+	struct store_verify counts;
+	char other[650];
+	struct heard heard = { .word = "the decoded bytes do not match the key" };
+	struct store *store;
+
+	snprintf(other, sizeof other, "%s/many", dir);
+	CHECK_RC(store_create(other));
+	store = opened(other, 0);
+	for (uint64_t i = 0; i < MANY; i++) {
+		struct pack_head head = { .kind = PACK_CHUNK, .version = 1, .plain_len = LEN, .stored_len = LEN };
+		struct directory_entry entry;
+		uint8_t bytes[LEN];
+
+		random_fill(bytes, sizeof bytes, i);
+		head.key = key_of(store->settings.secret, bytes, LEN);
+		bytes[7] ^= i % EVERY == 3;
+		CHECK_RC(store_append(store, &head, bytes, &entry));
+	}
+	CHECK_RC(store_sync(store));
+	CHECK_RC(store_verify(store, hear, &heard, &counts));
+	CHECK(heard.found && counts.damaged == MANY / EVERY && counts.chunks == MANY && counts.packs == 1);
+	CHECK(counts.plain_bytes == (uint64_t)MANY * LEN);
+	store_close(store);
+}
+
+struct watch {
+	uint64_t done, all, calls;
+};
+
+static void watch(void *ctx, uint64_t done, uint64_t all)
+{
+	struct watch *w = ctx;
+
+	CHECK(done >= w->done && done <= all);
+	*w = (struct watch) { done, all, w->calls + 1 };
+}
+
+/* Who watches sees all bytes pass by. */
+static void test_progress(void)
+{
+	struct store *store = opened(path, STORE_READ_ONLY);
+	struct store_verify counts;
+	struct watch seen = { 0 };
+
+	store_watch_verify(store, watch, &seen);
+	CHECK_RC(store_verify(store, NULL, NULL, &counts));
+	CHECK(seen.calls > 0 && seen.done == seen.all && seen.all > counts.plain_bytes);
+	store_close(store);
+}
+
 struct writer {
 	struct store *store;
 	bool done; /* atomic */
@@ -245,6 +299,8 @@ int main(void)
 	test_torn_newest(); /* before a later writer comes */
 	test_foreign_and_renamed(dir);
 	test_cut_later();
+	test_wrong_keys(dir);
+	test_progress();
 	test_beside_a_writer();
 	return check_done();
 }

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "index/catalog.h"
 #include "store/err.h"
@@ -19,17 +21,53 @@ int cmd_init(const struct invocation *in)
 	return EXIT_FINE;
 }
 
+/* A line that is written over and over, on a terminal only. */
+struct bar {
+	bool shown;
+	double begun, drawn; /* seconds */
+};
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void bar_draw(void *ctx, uint64_t done, uint64_t all)
+{
+	struct bar *bar = ctx;
+	double now = seconds();
+
+	if (!all || now - bar->drawn < 0.2)
+		return;
+	bar->drawn = now;
+	bar->shown = true;
+	fprintf(stderr, "\r%3.0f %% of %.1f GB, %.0f MB/s \033[K", 100 * (double)done / (double)all, (double)all / 1e9,
+		(double)done / 1e6 / (now - bar->begun + 1e-3));
+}
+
+static void bar_clear(struct bar *bar)
+{
+	if (bar->shown)
+		fputs("\r\033[K", stderr);
+	bar->shown = false;
+}
+
 struct damage {
 	bool json;
 	uint64_t count;
+	struct bar bar;
 };
 
+/* May be called by another thread than bar_draw(): a line that stays behind is all that can happen. */
 static void print_damage(void *ctx, const char *sentence)
 {
 	struct damage *d = ctx;
 
 	d->count++;
-	fprintf(d->json ? stderr : stdout, "damaged: %s\n", sentence);
+	fprintf(d->json ? stderr : stdout, "%sdamaged: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", sentence);
 }
 
 static int verify_journal(struct store *store, struct damage *damage, uint64_t *records)
@@ -54,7 +92,11 @@ int cmd_verify(const struct invocation *in)
 
 	if (rc)
 		return fail_err();
+	damage.bar.begun = seconds();
+	if (isatty(STDERR_FILENO))
+		store_watch_verify(store, bar_draw, &damage.bar);
 	rc = store_verify(store, print_damage, &damage, &counts);
+	bar_clear(&damage.bar);
 	if (rc)
 		fail_err();
 	/* A journal that does not open is damage that must be named, and no reason not to have looked at the packs. */

@@ -60,8 +60,8 @@ static double border(const struct samples *s, const struct guess *g, uint64_t sl
 }
 
 /*
- * Without a size: the usual header that begins a row where rows seem to begin, and a slice where rows differ most, by half
- * as much again as for a shorter header. Where rows seem to begin at none of those, it is an edge in the image.
+ * Without a size: the usual header that begins a row where rows seem to begin, and a slice where rows differ most, by
+ * half as much again as for a shorter header. Where rows seem to begin at none of those, it is an edge in the image.
  */
 static uint64_t choose_header(const struct samples *s, const struct guess *g, uint64_t slice_bytes)
 {
@@ -134,10 +134,16 @@ int detect_raw(const uint8_t *bytes, size_t len, uint64_t file_size, struct dete
 	rc = find_rows(&s, &p);
 	if (rc < 0)
 		return rc;
-	g = (struct guess) { .file_size = file_size, .width = s.width, .row_bytes = (uint32_t)(p.samples * s.width),
-			     .edge = p.edge > 6, .phase = p.phase };
-	*out = (struct detected) { .sample_bytes = s.width, .big_endian = s.big_endian, .is_float = s.is_float,
-				   .row_bytes = g.row_bytes, .confidence = p.proof / 4 };
+	g = (struct guess) { .file_size = file_size,
+			     .width = s.width,
+			     .row_bytes = (uint32_t)(p.samples * s.width),
+			     .edge = p.edge > 6,
+			     .phase = p.phase };
+	*out = (struct detected) { .sample_bytes = s.width,
+				   .big_endian = s.big_endian,
+				   .is_float = s.is_float,
+				   .row_bytes = g.row_bytes,
+				   .confidence = p.proof / 4 };
 	rc = find_slice(&s, &p, &g, out);
 	if (rc < 0)
 		return rc;

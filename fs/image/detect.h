@@ -19,8 +19,8 @@
 
 enum {
 	DETECT_LEAST = 256 << 10, /* fewer bytes are always refused: too few rows to be sure of anything */
-	DETECT_BEST = 8 << 20,    /* two whole slices should lie in the bytes, or slice_bytes stays 0 */
-	DETECT_MOST = 16 << 20,   /* more are not looked at */
+	DETECT_BEST = 8 << 20,	  /* two whole slices should lie in the bytes, or slice_bytes stays 0 */
+	DETECT_MOST = 16 << 20,	  /* more are not looked at */
 };
 
 struct detected {
@@ -28,9 +28,9 @@ struct detected {
 	uint8_t sample_bytes;  /* 1, 2 or 4 */
 	bool big_endian;
 	bool is_float;
-	uint32_t row_bytes;    /* a multiple of sample_bytes */
-	uint64_t slice_bytes;  /* a multiple of row_bytes; 0: rows found, but no slice length */
-	double confidence;     /* 0 to 1: how far the weakest proof was above its limit */
+	uint32_t row_bytes;   /* a multiple of sample_bytes */
+	uint64_t slice_bytes; /* a multiple of row_bytes; 0: rows found, but no slice length */
+	double confidence;    /* 0 to 1: how far the weakest proof was above its limit */
 };
 
 /*

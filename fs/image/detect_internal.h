@@ -32,14 +32,14 @@ enum { WINDOWS = 8, WINDOW_SAMPLES = 1 << 17 };
 struct windows {
 	size_t length, count;  /* samples a window, a power of two; windows */
 	size_t start[WINDOWS]; /* first sample */
-	float *value;          /* count * length, as samples_read() gives them */
+	float *value;	       /* count * length, as samples_read() gives them */
 	float *alike, *steps;  /* spectrum_make() of them */
 };
 struct pitch {
 	size_t samples; /* a row */
-	size_t phase;   /* where rows begin, modulo samples; meaningful when edge > 0 */
-	double edge;    /* how far the step between two rows stands out */
-	double proof;   /* 1: just enough */
+	size_t phase;	/* where rows begin, modulo samples; meaningful when edge > 0 */
+	double edge;	/* how far the step between two rows stands out */
+	double proof;	/* 1: just enough */
 };
 int windows_make(const struct samples *s, struct windows *out);
 void windows_drop(struct windows *w);
@@ -49,8 +49,8 @@ int detect_pitch(const struct windows *w, struct pitch *out);
 /* detect_slice.c: rows a slice; 0 when none is clear. */
 struct rows {
 	size_t count, length; /* rows; a power of two >= 2 * count */
-	size_t first;         /* sample where the first one begins */
-	float *value;         /* ROW_CHANNELS * length */
+	size_t first;	      /* sample where the first one begins */
+	float *value;	      /* ROW_CHANNELS * length */
 	float *alike, *steps; /* autocorrelation over rows */
 };
 enum { ROW_BINS = 8, ROW_CHANNELS = 2 * ROW_BINS };

@@ -1,12 +1,11 @@
 /*
  * Where the pixel above is: the lag at which the samples are most alike. Proofs that the lag is a row and nothing else:
- *   alone    no lag away from its multiples comes near. A tone or a random walk is alike at many lags; so is a table of
- *            short records.
- *   columns  the steps from sample to sample have a profile over the columns (the jump from the end of a row to the next,
- *            the padding around a reconstruction, the vignette), and that of one half of the windows comes back in the
- *            other. The columns are counted from the beginning of the file, so a lag that is off by a fraction of a
- *            sample in a row smears over all columns and fails.
- *   changes  rows are not copies of one another: that is a periodic signal.
+ * - rival: no lag away from its multiples comes near. A tone or a random walk is alike at many lags; so is a table of
+ *   short records.
+ * - columns: the steps from sample to sample have a profile over the columns (the jump from the end of a row to the
+ *   next, the padding around a reconstruction, the vignette), and that of one half of the windows comes back in the
+ *   other. Columns are counted from the beginning of the file: a lag that is off by a part of a sample smears them.
+ * - changes: rows are not copies of one another; those are a periodic signal.
  */
 #include "fs/image/detect_internal.h"
 
@@ -124,8 +123,8 @@ static double rival(const struct windows *w, size_t pitch)
 }
 
 /*
- * The mean step to each column from the one before, in one half of the windows' halves: those of even or odd parity, for
- * slices are often a power of two long, and then taking every second would compare tops with bottoms.
+ * The mean step to each column from the one before, in one half of the windows' halves: those of even or odd parity,
+ * for slices are often a power of two long, and then taking every second would compare tops with bottoms.
  */
 static void profile(const struct windows *w, int parity, size_t pitch, float *mean)
 {
@@ -214,31 +213,127 @@ static double lasts(const struct windows *w, size_t pitch)
 	return (double)(w->steps[pitch * (rows < 8 ? rows : 8)] / fmaxf(w->steps[pitch], 1e-6f));
 }
 
-/*
- * Limits. alike: chance alone gives 0.001 (a million samples), at most 0.005 over all lags. Rows at least
- * rival: a peak half as high that is no multiple of the pitch means that the pitch is something else; rows of
- * images keep below 0.3 as a rule. columns: the correlation of n independent numbers has a standard deviation of
- * 1 / sqrt(n); four of them. changes: one sample in a hundred.
- */
-static int prove(const struct windows *w, size_t pitch, struct pitch *p)
+/* The peak is higher than its neighbours by more than chance, which is 1 / sqrt(samples) a lag: not off by one. */
+static bool is_exact(const struct windows *w, size_t pitch)
 {
-	float *a;
-	double columns, alone;
+	float chance = 4 / sqrtf((float)(w->count * w->length)), beside = 0;
 
-	*p = (struct pitch) { .samples = pitch };
-	if (pitch < ROW_LEAST || pitch > w->length / 4 || w->alike[pitch] < 0.025f || w->alike[1] < w->alike[pitch] / 20 ||
-	    lasts(w, pitch) > 0.97 || changes(w, pitch) < 0.01 || !((alone = rival(w, pitch)) < 0.5))
-		return -ENOENT;
-	a = malloc(2 * pitch * sizeof *a);
+	for (size_t d = 1; d <= 2; d++)
+		beside = fmaxf(beside, fmaxf(w->alike[pitch - d], w->alike[pitch + d]));
+	return w->alike[pitch] > beside + chance;
+}
+
+static int compare_columns(const struct windows *w, size_t pitch, struct pitch *p, double *columns)
+{
+	float *a = malloc(2 * pitch * sizeof *a);
+
 	if (!a)
 		return -ENOMEM;
 	profile(w, 0, pitch, a);
 	profile(w, 1, pitch, a + pitch);
-	columns = correlation(a, a + pitch, pitch) * sqrt((double)pitch) / 4;
+	*columns = correlation(a, a + pitch, pitch) * sqrt((double)pitch);
 	find_edge(a, a + pitch, p);
 	free(a);
-	p->proof = fmin(columns, 0.5 / fmax(alone, 0.01));
-	return columns > 1 ? 0 : -ENOENT;
+	return 0;
+}
+
+/*
+ * Limits:
+ * - alike: chance gives 0.001 (a million samples), at most 0.005 over all lags. Twice that is taken when nothing else
+ *   comes near, five times otherwise.
+ * - next: the sample beside is as much like this one as the one below, in images of things: within a factor 6. In a
+ *   table the fields of a record have nothing in common.
+ * - lasts: where rows are nearly the same, those eight apart are less so; not in what is periodic.
+ * - changes: one sample in a hundred.
+ * - rival: half as high, and the pitch may be something else.
+ * - columns: the correlation of n independent numbers has a standard deviation of 1 / sqrt(n); four of them. Without it
+ *   (white noise, and borders that drown in it) the other proofs must be twice as good.
+ */
+static int prove(const struct windows *w, size_t pitch, struct pitch *p)
+{
+	double columns, alone;
+	float alike = w->alike[pitch], next = w->alike[1];
+	bool strict;
+
+	*p = (struct pitch) { .samples = pitch };
+	if (pitch < ROW_LEAST || pitch > w->length / 4 || alike < 0.01f || next < alike / 6 ||
+	    (w->steps[pitch] > 0.9f && lasts(w, pitch) > 0.97) || changes(w, pitch) < 0.01)
+		return -ENOENT;
+	alone = rival(w, pitch);
+	if (!(alone < (alike < 0.025f ? 0.25 : 0.5)))
+		return -ENOENT;
+	if (compare_columns(w, pitch, p, &columns) < 0)
+		return -ENOMEM;
+	strict = alone < 0.25 && next > alike / 3 && next < alike * 3 && is_exact(w, pitch);
+	p->proof = fmin(strict ? fmax(columns / 4, 1.1) : columns / 4, 0.5 / fmax(alone, 0.01));
+	return p->proof > 1 ? 0 : -ENOENT;
+}
+
+/*
+ * Of two lags of which one divides the other, is the shorter one the row? A whole slice may be more like the next slice
+ * than a row is like the next row; in noise that stays (a detector's pattern) much more. But half a row may also be
+ * like the other half, and a texture's period may divide the row. So it must be a third as high, or a tenth and as high
+ * as it should be where the image is the same along and down, and not less than its own double.
+ */
+static bool is_row_within(const struct windows *w, size_t part, size_t top)
+{
+	float a = w->alike[part];
+
+	if (top == 2 * part)
+		return a > 0.75f * w->alike[top];
+	return (a > w->alike[top] / 3 || (a > w->alike[top] / 10 && a > w->alike[1] / 2)) &&
+	       a > 0.9f * w->alike[2 * part];
+}
+
+/* How much the two profiles agree in their fine structure: their covariance, of the differences from column to column.
+ */
+static double sharpness(const float *a, const float *b, size_t n, double *correlated)
+{
+	double aa = 0, bb = 0, ab = 0;
+
+	for (size_t c = 1; c < n; c++) {
+		double x = (double)(a[c] - a[c - 1]), y = (double)(b[c] - b[c - 1]);
+
+		aa += x * x;
+		bb += y * y;
+		ab += x * y;
+	}
+	*correlated = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+	return ab / (double)n;
+}
+
+/*
+ * Structures that lean all one way move the peak by a sample; then the columns tell: at a wrong pitch they drift, and
+ * what is sharp in their profile is blurred. Another lag must be twice as sharp, and by more than chance (four
+ * deviations).
+ */
+static int settle(const struct windows *w, size_t pitch, size_t *settled)
+{
+	float *a = malloc(2 * (pitch + 2) * sizeof *a);
+	double sharp[5] = { 0 }, here = 0;
+
+	if (!a)
+		return -ENOMEM;
+	for (size_t l = pitch - 2; l <= pitch + 2; l++) {
+		double correlated;
+
+		if (l < ROW_LEAST || (l != pitch && w->alike[l] < 0.9f * w->alike[pitch]))
+			continue;
+		profile(w, 0, l, a);
+		profile(w, 1, l, a + l);
+		sharp[l + 2 - pitch] = sharpness(a, a + l, l, &correlated);
+		if (correlated * sqrt((double)l) < 4)
+			sharp[l + 2 - pitch] = 0;
+	}
+	free(a);
+	*settled = pitch;
+	here = sharp[2];
+	for (size_t d = 0; d < 5; d++)
+		if (sharp[d] > 2 * here) {
+			here = sharp[d] / 2;
+			*settled = pitch + d - 2;
+		}
+	return 0;
 }
 
 int detect_pitch(const struct windows *w, struct pitch *out)
@@ -246,10 +341,11 @@ int detect_pitch(const struct windows *w, struct pitch *out)
 	size_t top = highest(w, 0), part = top ? highest(w, top) : 0;
 	int rc = -ENOENT;
 
-	if (!top)
+	if (!top || top > w->length / 4)
 		return -ENOENT;
-	/* A third: a row below the next is often that much alike; a texture with a period that divides the row is not. */
-	if (part && w->alike[part] > w->alike[top] / 3)
+	if (settle(w, top, &top) < 0)
+		return -ENOMEM;
+	if (part && is_row_within(w, part, top))
 		rc = prove(w, part, out);
 	return rc == -ENOENT ? prove(w, top, out) : rc;
 }

@@ -9,8 +9,8 @@
 enum { ROWS_MOST = 1 << 14, SAMPLES_MOST = 1 << 19, BIN_MOST = 64, SLICE_LEAST = 16 };
 
 /*
- * A row becomes ROW_BINS means of n samples each, and as many shares of samples equal to their neighbour: where noise ends
- * and padding begins.
+ * A row becomes ROW_BINS means of n samples each, and as many shares of samples equal to their neighbour: where noise
+ * ends and padding begins.
  */
 static void describe(const struct samples *s, size_t first, size_t pitch, size_t n, float *to, size_t stride)
 {
@@ -80,7 +80,6 @@ void rows_drop(struct rows *r)
 	r->value = NULL;
 }
 
-
 /* The lags at which rows are alike, as far as they overlap by an eighth. */
 struct lags {
 	size_t end;
@@ -97,16 +96,21 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Peaks on the slope from lag 0 are rows near each other, not slices. */
+/*
+ * Peaks on the slope from lag 0 are rows near each other, not slices. The first lags do not count: the steps of noise
+ * have a pit there.
+ */
 static void find_rises(struct lags *l)
 {
 	float low = 1;
 
 	for (size_t k = 1; k + 1 < l->end; k++) {
-		if (k >= SLICE_LEAST && low < 3 * l->chance && l->value[k] >= l->value[k - 1] && l->value[k] > l->value[k + 1])
+		if (k >= SLICE_LEAST && low < 3 * l->chance && l->value[k] >= l->value[k - 1] &&
+		    l->value[k] > l->value[k + 1])
 			l->rise[k] = l->value[k] - low;
 		l->most = l->rise[k] > l->most ? l->rise[k] : l->most;
-		low = l->value[k] < low ? l->value[k] : low;
+		if (k >= SLICE_LEAST / 2 && l->value[k] < low)
+			low = l->value[k];
 	}
 }
 
@@ -172,25 +176,28 @@ static size_t best_lag(const struct lags *l, const struct file_fit *fit)
 }
 
 /*
- * Limits, in standard deviations of what chance makes of a lag: 9 when nothing else speaks for it. Of lags around k one in k
- * divides the file, so from 128 rows on, where that says something, 4 do.
+ * Limits, in standard deviations of what chance makes of a lag: 9 when nothing else speaks for it. Of lags around k one
+ * in k divides the file, so from 128 rows on, where that says something, 4 do. Where slices are few and short most lags
+ * hold something and chance is overrated; then a fifth of the greatest likeness there can be, which is 2, is enough.
  */
+static double proof_of(const struct lags *l, const struct file_fit *fit, size_t k)
+{
+	double likeness = (double)fminf(comb(l, k), rise_near(l, fit, k));
+
+	return fmax(likeness / (double)l->chance / (fit && k >= 128 ? 4 : 9), likeness / 0.4);
+}
+
 int detect_slice(const struct rows *r, const struct file_fit *fit, struct slice *out)
 {
 	struct lags l;
-	size_t k;
 
 	*out = (struct slice) { 0 };
 	if (r->count < 4 * SLICE_LEAST)
 		return 0;
 	if (lags_make(r, fit ? 7.0 / 8 : 1.0 / 2, &l) < 0)
 		return -ENOMEM;
-	k = best_lag(&l, fit);
-	if (k && l.chance > 0) {
-		out->rows = k;
-		out->proof = (double)(fminf(comb(&l, k), rise_near(&l, fit, k)) / l.chance) /
-			     (fit && k >= 128 ? 4 : 9);
-	}
+	out->rows = best_lag(&l, fit);
+	out->proof = out->rows && l.chance > 0 ? proof_of(&l, fit, out->rows) : 0;
 	free(l.value);
 	return 0;
 }

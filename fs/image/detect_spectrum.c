@@ -1,9 +1,9 @@
 /*
  * The autocorrelation of the samples, by the Fourier transform (Wiener-Khinchin): the mean power spectrum of some
  * windows, transformed back. Two spectra go back at once, as the real and the imaginary part:
- *   alike   the square root of the power: between the plain autocorrelation, whose peaks are broad, and a whitened one,
- *           which is all noise (Tolonen and Karjalainen, IEEE Trans. Speech Audio Proc. 8, 2000, use the 0.67th power)
- *   steps   that of the differences of neighbours: sharp peaks
+ * - alike: from the square root of the power: between the plain autocorrelation, whose peaks are broad, and a whitened
+ *   one, which is all noise (Tolonen and Karjalainen, IEEE Trans. Speech Audio Proc. 8, 2000, use the 0.67th power);
+ * - steps: that of the differences of neighbours, made from the plain one: sharp peaks.
  * The transform is radix 2, decimation in frequency, and leaves its result in bit-reversed order; the way back begins
  * there, so nothing is ever reordered. In that order the partner -k of place j in [2^m, 2^(m+1)) is 3 * 2^m - 1 - j.
  */
@@ -123,11 +123,13 @@ static void back(struct complexes x, struct complexes turn, size_t n)
 static void take_mean(const float *from, float *to, size_t n)
 {
 	double sum = 0;
+	float mean;
 
 	for (size_t i = 0; i < n; i++)
 		sum += (double)from[i];
+	mean = (float)(sum / (double)n);
 	for (size_t i = 0; i < n; i++)
-		to[i] = from[i] - (float)(sum / (double)n);
+		to[i] = from[i] - mean;
 }
 
 /* power += of both parts of x, which are two real signals; with the sum of squares, which windows are equal in. */
@@ -141,23 +143,35 @@ static void add_power(struct complexes x, size_t n, float *power)
 		}
 }
 
-/* power becomes what is transformed back. The lowest frequencies (slow change over the window) are left out. */
-static void weigh(const float *power, struct complexes turn, size_t n, struct complexes x)
+static size_t reversed(size_t k, size_t n)
 {
-	size_t j = 0; /* k with its bits reversed */
+	size_t j = 0;
 
-	for (size_t k = 0; k < n; k++) {
-		float low = k < 4 || n - k < 4 ? 0 : power[j];
-		float cosine = k < n / 2 ? turn.re[n / 2 + k] : -turn.re[k];
-		size_t bit = n / 2;
+	for (; n > 1; n /= 2, k /= 2)
+		j = j * 2 + (k & 1);
+	return j;
+}
 
-		x.re[j] = sqrtf(low);
-		x.im[j] = low * (1 - cosine);
-		while (j & bit) {
-			j -= bit;
-			bit /= 2;
-		}
-		j += bit;
+/* The lowest frequencies (slow change over the window) are left out. */
+static void drop_lowest(float *power, size_t n)
+{
+	power[0] = 0;
+	for (size_t k = 1; k < 4; k++) {
+		power[reversed(k, n)] = 0;
+		power[reversed(n - k, n)] = 0;
+	}
+}
+
+/* The autocorrelation of differences of neighbours is minus the second difference of the autocorrelation. */
+static void to_steps(float *x, size_t n)
+{
+	float first = x[0], before = x[n - 1];
+
+	for (size_t i = 0; i < n; i++) {
+		float here = x[i], after = i + 1 < n ? x[i + 1] : first;
+
+		x[i] = 2 * here - before - after;
+		before = here;
 	}
 }
 
@@ -187,9 +201,14 @@ int spectrum_make(const float *value, size_t windows, size_t n, float *alike, fl
 		forward(x, turn, n);
 		add_power(x, n, power);
 	}
-	weigh(power, turn, n, x);
+	drop_lowest(power, n);
+	for (size_t j = 0; j < n; j++) {
+		x.re[j] = sqrtf(power[j]);
+		x.im[j] = power[j];
+	}
 	back(x, turn, n);
 	free(work);
+	to_steps(steps, n);
 	to_one(alike, n);
 	to_one(steps, n);
 	return 0;

@@ -15,8 +15,11 @@ int layout_new(struct layout **out, const char *name, const struct layout_hint *
 	if (!l)
 		return err_set(ENOMEM, "no memory to look at a file");
 	l->sniff = UINT64_MAX;
-	if (hint && geometry_sane(&hint->geo))
+	if (hint) {
 		l->hint = *hint;
+		if (!geometry_sane(&hint->geo))
+			l->hint.geo.type = VOXEL_NONE;
+	}
 	l->name = strdup(name);
 	if (!l->name) {
 		layout_free(l);
@@ -153,6 +156,23 @@ bool layout_raw(const struct layout *l, struct layout_hint *found)
 {
 	*found = l->hint;
 	return l->kind == KIND_RAW && found->geo.type != VOXEL_NONE;
+}
+
+bool layout_slices(const struct layout *l, struct layout_shape *found)
+{
+	const struct geometry *g = &l->hint.geo;
+
+	if (l->kind == KIND_TIFF && l->tiff->order.plain) {
+		const struct chunk_plan *plan = &l->tiff->order.plan;
+
+		*found = (struct layout_shape) { plan->slice_bytes, plan->row_bytes, plan->sample_bytes };
+	} else if (l->kind == KIND_RAW && g->type != VOXEL_NONE && geometry_row_bytes(g) <= UINT32_MAX) {
+		*found = (struct layout_shape) { geometry_slice_bytes(g), (uint32_t)geometry_row_bytes(g),
+						 (uint8_t)voxel_bytes(g->type) };
+	} else {
+		return false;
+	}
+	return found->slice_bytes >= LAYOUT_LEAST;
 }
 
 bool layout_wants_hint(const void *head, size_t head_len)

@@ -1,22 +1,23 @@
 /*
- * layout: where the pixels lie in a file while it is being written, so that chunk borders restart at the first pixel of every
- * slice and fall on whole rows (store/chunker.h), and the same slice becomes the same chunks whatever file it comes in.
+ * layout: where the pixels lie in a file while it is being written, so that chunk borders restart at the first pixel of
+ * every slice and fall on whole rows (store/chunker.h), and the same slice becomes the same chunks whatever file it
+ * comes in.
  *
- *     TIFF, BigTIFF   from its directories (IFDs), in whatever order a writer puts these, their tables and the pixels; any
- *                     strips or tiles without compression; pages that follow without a directory (ImageJ, STK, tifffile)
- *     raw volume      from a hint (sidecar, neighbouring file), from sizes in its name, from a header that says so (MetaImage,
- *                     NRRD), else from its bytes (detect.h)
- *     all else        content-defined
+ *     TIFF, BigTIFF   from its directories (IFDs), in whatever order a writer puts these, their tables and the pixels;
+ * any strips or tiles without compression; pages that follow without a directory (ImageJ, STK, tifffile) raw volume
+ * from a hint (sidecar, neighbouring file), from sizes in its name, from a header that says so (MetaImage, NRRD), else
+ * from its bytes (detect.h) all else        content-defined
  *
- * Headers, directories and tables are chunks of their own, so that a changed one adds little. What stands in a file before
- * the directory that tells about it is waited for, or predicted from the page before; a wrong prediction costs deduplication
- * and never a byte, since a layout only says where to cut and how pixels may be predicted.
+ * Headers, directories and tables are chunks of their own, so that a changed one adds little. What stands in a file
+ * before the directory that tells about it is waited for, or predicted from the page before; a wrong prediction costs
+ * deduplication and never a byte, since a layout only says where to cut and how pixels may be predicted.
  *
- * Feed the bytes in order and cut as late as possible: writers change headers that they wrote before. For a file that was
- * changed behind what was fed, make a new layout and feed it from the start; going over pixels costs nothing.
+ * Feed the bytes in order and cut as late as possible: writers change headers that they wrote before. For a file that
+ * was changed behind what was fed, make a new layout and feed it from the start; going over pixels costs nothing.
  *
- * Threads: none; its file's lock. Memory: below 128 KiB whatever a file says. Foreign bytes never crash or hang it: work is
- * proportional to the bytes fed. Borders are the same in whatever pieces the bytes come, as long as predictions hold.
+ * Threads: none; its file's lock. Memory: below 128 KiB whatever a file says. Foreign bytes never crash or hang it:
+ * work is proportional to the bytes fed. Borders are the same in whatever pieces the bytes come, as long as predictions
+ * hold.
  */
 #ifndef TOMOFS_IMAGE_LAYOUT_H
 #define TOMOFS_IMAGE_LAYOUT_H
@@ -29,9 +30,20 @@
 
 struct layout;
 
-struct layout_hint { /* of a raw file */
-	struct geometry geo;
-	bool depth_known; /* false: slices go on to the end of the file */
+enum { LAYOUT_SHAPES = 8 };
+
+struct layout_shape { /* of slices */
+	uint64_t slice_bytes;
+	uint32_t row_bytes;
+	uint8_t sample_bytes;
+};
+
+struct layout_hint {	     /* of a raw file */
+	struct geometry geo; /* type VOXEL_NONE: not known */
+	bool depth_known;    /* false: slices go on to the end of the file */
+	/* Slices that were met lately, the last ones first: when the bytes show rows and no slices, one of these may be
+	 * it. */
+	struct layout_shape shapes[LAYOUT_SHAPES];
 };
 
 enum layout_kind {
@@ -49,11 +61,11 @@ void layout_feed(struct layout *layout, uint64_t off, const void *bytes, size_t 
 
 /*
  * Length of the first chunk of data, which is at file offset off and was fed; last: the file ends with it. *plan is for
- * store_put() (slice_bytes 0: none). 0: more bytes are needed, up to *until (UINT64_MAX: the end); never when last, nor, when
- * layout_give_up() was called, with CHUNK_MAX bytes or more.
+ * store_put() (slice_bytes 0: none). 0: more bytes are needed, up to *until (UINT64_MAX: the end); never when last,
+ * nor, when layout_give_up() was called, with CHUNK_MAX bytes or more.
  */
-size_t layout_cut(struct layout *layout, uint64_t off, const uint8_t *data, size_t len, bool last, struct chunk_plan *plan,
-		  uint64_t *until);
+size_t layout_cut(struct layout *layout, uint64_t off, const uint8_t *data, size_t len, bool last,
+		  struct chunk_plan *plan, uint64_t *until);
 
 /* Memory is short: from now on decides with what is known, without waiting. */
 void layout_give_up(struct layout *layout);
@@ -63,6 +75,9 @@ enum layout_kind layout_at(struct layout *layout, uint64_t off, struct chunk_pla
 
 /* The geometry by which a raw file was laid out, for its neighbours. False: not a raw file, or nothing was found. */
 bool layout_raw(const struct layout *layout, struct layout_hint *found);
+
+/* What slices the file has, of whatever kind it is. False: that is not known. */
+bool layout_slices(const struct layout *layout, struct layout_shape *found);
 
 /* Is this the beginning of a file for which a hint is of use? */
 bool layout_wants_hint(const void *head, size_t head_len);

@@ -1,9 +1,9 @@
 /*
- * Files that are a header and then a volume as it is: where the volume starts, and how it is laid out. Only what decides about
- * borders is read; what is compressed or unusual is left alone.
+ * Files that are a header and then a volume as it is: where the volume starts, and how it is laid out. Only what
+ * decides about borders is read; what is compressed or unusual is left alone.
  *
- * Sources: numpy.lib.format (npy 1.0 to 3.0); CCP4/MRC2014 (ccpem.ac.uk/mrc_format); NIfTI-1 (nifti.nimh.nih.gov); DICOM PS3.5
- * sections 7 and 10; NRRD and MetaImage by their sidecar parsers.
+ * Sources: numpy.lib.format (npy 1.0 to 3.0); CCP4/MRC2014 (ccpem.ac.uk/mrc_format); NIfTI-1 (nifti.nimh.nih.gov);
+ * DICOM PS3.5 sections 7 and 10; NRRD and MetaImage by their sidecar parsers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +107,8 @@ static bool nifti(const uint8_t *head, size_t len, struct geometry *g)
 {
 	static const struct {
 		uint16_t code, type;
-	} types[] = { { 2, VOXEL_U8 },	  { 4, VOXEL_I16 },   { 8, VOXEL_I32 },	  { 16, VOXEL_F32 },
-		      { 64, VOXEL_F64 },  { 256, VOXEL_I8 },  { 512, VOXEL_U16 }, { 768, VOXEL_U32 } };
+	} types[] = { { 2, VOXEL_U8 },	 { 4, VOXEL_I16 },  { 8, VOXEL_I32 },	{ 16, VOXEL_F32 },
+		      { 64, VOXEL_F64 }, { 256, VOXEL_I8 }, { 512, VOXEL_U16 }, { 768, VOXEL_U32 } };
 	bool big = head[0] != 92;
 	uint64_t code = number(head + 70, 2, big);
 	uint32_t bits = (uint32_t)number(head + 108, 4, big);
@@ -139,10 +139,10 @@ static bool is_dicom(const uint8_t *head, size_t len)
 struct dicom {
 	const uint8_t *at, *end;
 	bool implicit, big_endian; /* of what follows the first group */
-	bool plain;                /* no compression */
-	unsigned depth;            /* sequences we are in */
+	bool plain;		   /* no compression */
+	unsigned depth;		   /* sequences we are in */
 	uint64_t rows, columns, bits, samples, planar, frames;
-	uint64_t pixels;           /* bytes; 0: not met yet */
+	uint64_t pixels; /* bytes; 0: not met yet */
 };
 
 struct dicom_element {

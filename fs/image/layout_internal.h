@@ -4,7 +4,9 @@
  *     layout.c        which reader, answers, cutting
  *     layout_map.c    regions of pixels and of directories, sorted
  *     layout_tiff.c   directories and tables of a TIFF as they pass
- *     layout_page.c   what a page says -> regions; prediction of the next one
+ *     layout_page.c   what a page says: sizes, strips, tiles
+ *     layout_order.c  -> regions; pages without directories; what the next page will be like
+ *     layout_place.c  what is at a place, or what has to be waited for
  *     layout_raw.c    raw volumes
  *     layout_header.c those with a header
  */
@@ -34,14 +36,14 @@ enum { REGIONS_MAX = 1024, EXTENTS_MAX = 1024 };
 struct layout_map {
 	struct region *regions; /* sorted, spans do not overlap; owned */
 	size_t count, cap;
-	struct region guess; /* predicted; count 0: none; gives way to what is known */
+	struct region guess;	   /* predicted; count 0: none; gives way to what is known */
 	struct extent_of *extents; /* sorted, not touching; owned */
 	size_t extent_count, extent_cap;
 };
 
 uint64_t plan_bytes(const struct chunk_plan *plan);
-/* Adds pixels at start; what does not fit in is left out. asked: nothing before is asked about any more, so that can make room.
- * True: they go on from those before them. */
+/* Adds pixels at start; what does not fit in is left out. asked: nothing before is asked about any more, so that can
+ * make room. True: they go on from those before them. */
 bool map_add(struct layout_map *map, uint64_t start, const struct chunk_plan *plan, uint64_t asked);
 void map_guess(struct layout_map *map, uint64_t start, const struct chunk_plan *plan);
 /* True and *plan when pixels are at off; else *next is where the next ones start (UINT64_MAX: none known). */
@@ -56,17 +58,27 @@ uint64_t map_extent_end(const struct layout_map *map, uint64_t off, uint64_t *ne
 enum { PAGES_IN_FLIGHT = 4, STREAMS = 6, HISTORY = 16 << 10, TEXT_MAX = 512, SEEN_MAX = 8 };
 
 /* What is read as it passes, in the order in which streams of one place are gone on with. */
-enum stream_kind { STREAM_NONE, IFD_COUNT, IFD_ENTRIES, IFD_LINK, PAGE_BITS, PAGE_FORMAT, PAGE_TEXT, PAGE_BYTES, PAGE_OFFSETS };
+enum stream_kind {
+	STREAM_NONE,
+	IFD_COUNT,
+	IFD_ENTRIES,
+	IFD_LINK,
+	PAGE_BITS,
+	PAGE_FORMAT,
+	PAGE_TEXT,
+	PAGE_BYTES,
+	PAGE_OFFSETS
+};
 
-struct stream { /* `left` elements of width bytes from `at` on */
+struct stream {	      /* `left` elements of width bytes from `at` on */
 	uint8_t kind; /* enum stream_kind */
 	uint8_t width, have;
 	uint8_t bytes[20]; /* the first `have` of the next element */
 	uint64_t at, left; /* at: the next byte */
 };
 
-struct table { /* values of a tag */
-	uint8_t width;    /* of one; 0: there are none, or of an unusable type */
+struct table {	       /* values of a tag */
+	uint8_t width; /* of one; 0: there are none, or of an unusable type */
 	bool in_place;
 	uint64_t count, at;
 	uint8_t bytes[8]; /* in_place */
@@ -74,7 +86,8 @@ struct table { /* values of a tag */
 
 struct page {
 	bool used, first;
-	bool odd; /* its pixels are not there as they are, or a table could not be read */
+	bool supposed; /* nothing links to it: it is where the next directory should be */
+	bool odd;      /* its pixels are not there as they are, or a table could not be read */
 	uint64_t ifd_at, ifd_end, next;
 	uint64_t width, height, bits, samples, format, compression, planar, rows, tile_width, tile_height;
 	uint64_t images; /* pictures that follow each other, as tags say; 0: not said */
@@ -83,13 +96,13 @@ struct page {
 
 	bool shaped; /* the numbers below are there; of a plane: pixels with all samples, or with one */
 	uint64_t row_bytes, plane_bytes, planes, plane_blocks, block_bytes, last_block_bytes;
-	uint64_t block;                           /* strips or tiles gone through */
-	uint64_t run_at, run_bytes, run_block;    /* those that follow each other, up to here */
-	unsigned runs; /* that do not go on from others */
+	uint64_t block;			       /* strips or tiles gone through */
+	uint64_t run_at, run_bytes, run_block; /* those that follow each other, up to here */
+	unsigned runs;			       /* that do not go on from others */
 	struct stream streams[STREAMS];
 };
 
-struct page_order { /* of the page read last, when it is one run of pixels */
+struct page_order {	       /* of the page read last, when it is one run of pixels */
 	bool plain, confirmed; /* confirmed: it was where the one before it predicts */
 	uint64_t bytes, start;
 	uint64_t lead; /* from its pixels to its directory; 0: the directory comes first */
@@ -99,11 +112,11 @@ struct page_order { /* of the page read last, when it is one run of pixels */
 struct layout_tiff {
 	bool big, big_endian;
 	bool any_page, last_odd;
-	uint64_t next;    /* where the next directory is, which has not begun; 0: there is none */
-	uint64_t pos;     /* all before it was looked at */
+	uint64_t next; /* where the next directory is, which has not begun; 0: there is none */
+	uint64_t pos;  /* all before it was looked at */
 	uint64_t looked_back;
 	struct page pages[PAGES_IN_FLIGHT];
-	unsigned newest;  /* the page that is, or will be read */
+	unsigned newest; /* the page that is, or will be read */
 	struct page_order order;
 	struct seen { /* single values that passed: writers let later pages point at those of the first */
 		uint64_t at, value;
@@ -125,7 +138,7 @@ struct layout {
 	struct layout_map map;
 	uint64_t fed, asked;
 	bool ended, gave_up;
-	uint64_t sniff; /* where pixels are to be looked for in the bytes themselves; UINT64_MAX: no */
+	uint64_t sniff;	    /* where pixels are to be looked for in the bytes themselves; UINT64_MAX: no */
 	uint64_t sniff_end; /* and where they end at the latest */
 	bool sniffed;
 	char *name;
@@ -142,17 +155,25 @@ void tiff_feed(struct layout *l, uint64_t off, const uint8_t *bytes, size_t len)
 /* Up to where a page or directory is being read that may tell about `off`; 0: none is. */
 uint64_t tiff_reads_until(const struct layout *l, uint64_t off);
 
-/* layout_page.c */
+uint64_t tiff_number_at(const struct layout_tiff *t, const uint8_t *at, size_t width);
+/* A directory is waited for at `at`; 0: none. */
+void tiff_expect(struct layout *l, uint64_t at, bool supposed);
+void tiff_want(struct layout *l, struct page *p, enum stream_kind kind, uint64_t at, uint64_t count, unsigned width);
+
+/* layout_page.c: PAGE_ODD: not pixels as they are, or a table that was missed; PAGE_ONE_RUN: not in the map yet. */
+enum page_kind { PAGE_ODD, PAGE_RUNS, PAGE_ONE_RUN };
 void page_entry(struct layout *l, struct page *p, const uint8_t *entry);
 /* The directory was read whole: values that stand elsewhere are asked for. */
 void page_tables(struct layout *l, struct page *p);
 void page_element(struct layout *l, struct page *p, struct stream *s);
-/* All was read. */
-void page_done(struct layout *l, struct page *p);
-enum layout_kind tiff_at(struct layout *l, uint64_t off, struct chunk_plan *plan, uint64_t *until);
+enum page_kind page_blocks_end(struct layout *l, struct page *p);
+void page_plan(const struct layout_tiff *t, const struct page *p, struct chunk_plan *plan);
 
-uint64_t tiff_number_at(const struct layout_tiff *t, const uint8_t *at, size_t width);
-void tiff_want(struct layout *l, struct page *p, enum stream_kind kind, uint64_t at, uint64_t count, unsigned width);
+/* layout_order.c: all of the page was read. */
+void page_done(struct layout *l, struct page *p);
+
+/* layout_place.c */
+enum layout_kind tiff_at(struct layout *l, uint64_t off, struct chunk_plan *plan, uint64_t *until);
 
 /* layout_raw.c */
 void raw_begin(struct layout *l);
@@ -162,7 +183,8 @@ void raw_sniff(struct layout *l, const uint8_t *bytes, size_t len);
 uint64_t raw_sniff_bytes(const struct layout *l);
 bool raw_magic(const uint8_t *head, size_t len);
 
-/* layout_header.c: could there be a header that tells, by the first LAYOUT_HEAD bytes; and what it tells, by HEADER_MOST. */
+/* layout_header.c: could there be a header that tells, by the first LAYOUT_HEAD bytes; and what it tells, by
+ * HEADER_MOST. */
 enum { HEADER_MOST = 64 << 10 };
 bool header_likely(const uint8_t *head, size_t len);
 bool header_read(const char *name, const uint8_t *head, size_t len, struct geometry *g);

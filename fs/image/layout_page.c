@@ -1,8 +1,5 @@
 /*
- * What a page of a TIFF says -> where its pixels are, and where those of the next page are likely to be.
- *
- * Tags: TIFF 6.0; ImageJ's FileSaver ("images=N" in the description: N slices behind each other, one directory), MetaMorph's
- * STK (as many slices as tag 33629 has values), tifffile ("shape" in a JSON description).
+ * What a page of a TIFF says: its size, and where its strips or tiles are. Tags: TIFF 6.0; MetaMorph's STK (33629).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +25,7 @@ enum {
 	FORMAT = 339,
 	STK_PLANES = 33629,
 };
-enum { RUNS_MAX = 64, RUN_LEAST = 64 << 10, IMAGES_MAX = 1 << 30, SMALL_PIECE = 16 << 10, DESCRIPTION_NEAR = 64 << 10 };
+enum { RUNS_MAX = 64, RUN_LEAST = 64 << 10, IMAGES_MAX = 1 << 30, DESCRIPTION_NEAR = 64 << 10 };
 #define SLICE_MAX (UINT64_C(1) << 40)
 
 static unsigned type_bytes(uint64_t type)
@@ -40,8 +37,9 @@ static unsigned type_bytes(uint64_t type)
 
 static unsigned whole_number_bytes(uint64_t type)
 {
-	return type == SHORT || type == LONG || type == IFD || type == LONG8 || type == IFD8 || type == BYTE ? type_bytes(type)
-													     : 0;
+	return type == SHORT || type == LONG || type == IFD || type == LONG8 || type == IFD8 || type == BYTE
+		   ? type_bytes(type)
+		   : 0;
 }
 
 /* ---- the directory ---- */
@@ -189,8 +187,8 @@ static bool shape(struct page *p)
 {
 	uint64_t blocks, whole;
 
-	if (p->compression != 1 || !p->width || !p->height || p->width > INT32_MAX || p->height > INT32_MAX || !p->bits ||
-	    p->bits > 64 || !p->samples || p->samples > 65535)
+	if (p->compression != 1 || !p->width || !p->height || p->width > INT32_MAX || p->height > INT32_MAX ||
+	    !p->bits || p->bits > 64 || !p->samples || p->samples > 65535)
 		return false;
 	p->planes = p->planar == 2 ? p->samples : 1;
 	if (!shape_blocks(p, p->planes > 1 ? p->bits : p->bits * p->samples))
@@ -213,7 +211,7 @@ static uint64_t first_block_bytes(const struct page *p)
 	return p->plane_blocks == 1 ? p->last_block_bytes : p->block_bytes;
 }
 
-static void fill_plan(const struct layout_tiff *t, const struct page *p, struct chunk_plan *plan)
+void page_plan(const struct layout_tiff *t, const struct page *p, struct chunk_plan *plan)
 {
 	uint64_t samples = p->planes > 1 ? 1 : p->samples;
 	bool plain = p->bits == 8 || p->bits == 16 || p->bits == 32 || p->bits == 64;
@@ -237,17 +235,12 @@ static void end_run(struct layout *l, struct page *p)
 
 	if (whole)
 		plan.slices = p->run_bytes / p->plane_bytes;
-	fill_plan(l->tiff, p, &plan);
+	page_plan(l->tiff, p, &plan);
 	whole = whole || p->run_bytes >= RUN_LEAST; /* else not worth a chunk */
 	if (p->run_bytes && (!whole || !map_add(&l->map, p->run_at, &plan, l->asked)))
 		p->runs++;
 	p->odd = p->runs > RUNS_MAX;
 	p->run_bytes = 0;
-}
-
-static bool is_one_run(const struct page *p)
-{
-	return p->run_block == 0 && p->block == p->offsets.count && p->run_bytes == p->planes * p->plane_bytes;
 }
 
 static void take_block(struct layout *l, struct page *p, uint64_t at)
@@ -311,202 +304,16 @@ void page_element(struct layout *l, struct page *p, struct stream *s)
 	}
 }
 
-/* ---- pages without directories ---- */
-
-static uint64_t digits(const char *text)
+enum page_kind page_blocks_end(struct layout *l, struct page *p)
 {
-	uint64_t v = 0;
-
-	for (; *text >= '0' && *text <= '9' && v < IMAGES_MAX; text++)
-		v = 10 * v + (uint64_t)(*text - '0');
-	return v;
-}
-
-/* {"shape": [60, 512, 512], ...}: the product, 0: none */
-static uint64_t shape_said(const char *text)
-{
-	const char *at = strstr(text, "\"shape\": [");
-	uint64_t product = 1;
-
-	if (!at)
-		return 0;
-	for (at += 10; *at && *at != ']'; at += strcspn(at, ",]"), at += strspn(at, ", "))
-		if (__builtin_mul_overflow(product, digits(at), &product))
-			return 0;
-	return *at == ']' ? product : 0;
-}
-
-/* How many pictures the first page stands for. */
-static uint64_t images_said(const struct layout_tiff *t, const struct page *p)
-{
-	const char *images = strncmp(t->text, "ImageJ=", 7) == 0 ? strstr(t->text, "images=") : NULL;
-	uint64_t n = p->images, in_page = p->width * p->height, product;
-
-	if (images)
-		n = digits(images + 7);
-	if (__builtin_mul_overflow(in_page, p->samples, &in_page))
-		return 1;
-	product = shape_said(t->text);
-	if (product && product % in_page == 0)
-		n = product / in_page;
-	if (p->offsets.count == 1 && p->first_bytes > p->plane_bytes && p->first_bytes % p->plane_bytes == 0)
-		n = p->first_bytes / p->plane_bytes; /* one strip that is longer than the picture */
-	return n < 1 || n > IMAGES_MAX ? 1 : n;
-}
-
-/* ---- a page was read ---- */
-
-/* More pages that stand behind this one with their directories elsewhere, as many as there is room for. */
-static uint64_t pages_behind(const struct layout *l, const struct page *p, const struct page_order *o)
-{
-	uint64_t end = o->start + o->bytes;
-
-	if (p->first && !p->next)
-		return images_said(l->tiff, p) - 1;
-	if (!o->lead && p->next > end && l->tiff->next == p->next)
-		return (p->next - end) / o->bytes;
-	return 0;
-}
-
-/* Pages whose directory comes behind: the next one will look the same. */
-static void predict(struct layout *l, const struct page *p, const struct page_order *o)
-{
-	if (!o->lead || !p->next || l->tiff->next != p->next || p->next < p->ifd_end + o->lead)
-		return;
-	if (o->confirmed || p->next - p->ifd_end > LAYOUT_WAIT_MAX)
-		map_guess(&l->map, p->next - o->lead, &o->plan);
-}
-
-static bool goes_on(const struct page_order *before, const struct page_order *now)
-{
-	return before->plain && before->lead == now->lead && before->bytes == now->bytes;
-}
-
-static void one_run(struct layout *l, const struct page *p)
-{
-	struct layout_tiff *t = l->tiff;
-	struct page_order o = { .plain = true, .bytes = p->run_bytes, .start = p->run_at };
-	struct chunk_plan many;
-
-	o.plan = (struct chunk_plan) { .slice_bytes = p->plane_bytes, .slices = p->planes };
-	fill_plan(t, p, &o.plan);
-	if (o.start < p->ifd_at)
-		o.lead = p->ifd_at - o.start;
-	o.confirmed = goes_on(&t->order, &o);
-	many = o.plan;
-	if (o.start <= LAYOUT_FILE_MAX && !__builtin_mul_overflow(many.slices, 1 + pages_behind(l, p, &o), &many.slices))
-		map_add(&l->map, o.start, &many, l->asked);
-	predict(l, p, &o);
-	t->order = o;
-}
-
-void page_done(struct layout *l, struct page *p)
-{
-	struct layout_tiff *t = l->tiff;
 	struct table *o = &p->offsets;
 
 	for (uint64_t i = 0; o->width && o->in_place && i < o->count; i++)
-		take_block(l, p, tiff_number_at(t, o->bytes + i * o->width, o->width));
-	if (p->shaped && !p->odd && p->first_bytes && p->first_bytes < first_block_bytes(p))
-		p->odd = true; /* colours that are not there for every pixel, or no TIFF 6.0 */
-	l->map.guess.count = 0;
-	t->order.plain = t->order.plain && !p->odd;
-	t->last_odd = p->odd;
-	if (p->odd || !p->shaped || !p->block)
-		return;
-	if (is_one_run(p)) {
-		one_run(l, p);
-		return;
-	}
+		take_block(l, p, tiff_number_at(l->tiff, o->bytes + i * o->width, o->width));
+	if (p->odd || !p->shaped || (p->first_bytes && p->first_bytes < first_block_bytes(p)))
+		return PAGE_ODD; /* the last: colours that are not there for every pixel, or a broken file */
+	if (p->run_block == 0 && p->block == o->count && p->run_bytes == p->planes * p->plane_bytes)
+		return PAGE_ONE_RUN;
 	end_run(l, p);
-	t->order.plain = false;
-}
-
-/* ---- what is at a place ---- */
-
-static uint64_t nearest(uint64_t off, uint64_t a, uint64_t b, uint64_t c)
-{
-	uint64_t v = UINT64_MAX;
-
-	v = a > off && a < v ? a : v;
-	v = b > off && b < v ? b : v;
-	return c > off && c < v ? c : v;
-}
-
-/* The first directory is unknown, or so far away that its pixels have to be recognised by themselves. */
-static bool look_at_bytes(struct layout *l, uint64_t off, uint64_t ifd, uint64_t *until)
-{
-	if (l->sniffed || l->ended)
-		return false;
-	if (ifd == UINT64_MAX && !l->gave_up && l->fed < LAYOUT_WAIT_MAX) { /* writers put it in later */
-		*until = LAYOUT_WAIT_MAX;
-		return true;
-	}
-	l->sniff = off;
-	l->sniff_end = ifd;
-	*until = off + raw_sniff_bytes(l);
-	return true;
-}
-
-/* What is to be said of a place that is in no pixels and in no directory; pixels, table: where the next ones start. */
-static enum layout_kind between(struct layout *l, uint64_t off, uint64_t pixels, uint64_t table, uint64_t *until)
-{
-	const struct layout_tiff *t = l->tiff;
-	uint64_t ifd = t->next ? t->next : UINT64_MAX, reads = tiff_reads_until(l, off);
-	bool near = ifd >= off && ifd - off <= LAYOUT_NEAR;
-
-	*until = nearest(off, pixels, table, ifd);
-	if (!t->any_page && (ifd == UINT64_MAX || ifd > off + LAYOUT_WAIT_MAX || l->gave_up) && pixels > ifd &&
-	    look_at_bytes(l, off, ifd, until))
-		return LAYOUT_WAIT;
-	if (l->ended || l->gave_up)
-		return LAYOUT_OTHER;
-	if (reads > l->fed) {
-		*until = reads;
-		return LAYOUT_WAIT;
-	}
-	if (ifd == UINT64_MAX || pixels <= ifd || ifd > off + LAYOUT_WAIT_MAX)
-		return LAYOUT_OTHER;
-	if (!near && (t->last_odd || (t->order.plain && ifd - off < t->order.bytes)))
-		return LAYOUT_OTHER; /* too little for a page */
-	*until = ifd + 2;
-	return LAYOUT_WAIT;
-}
-
-/* As tiff_at(), for one directory, or what lies between two, by itself. */
-static enum layout_kind piece_at(struct layout *l, uint64_t off, struct chunk_plan *plan, uint64_t *until)
-{
-	uint64_t pixels, table, end;
-	enum layout_kind kind;
-
-	if (map_pixels(&l->map, off, plan, &pixels))
-		return LAYOUT_PIXELS;
-	end = map_extent_end(&l->map, off, &table);
-	if (end - off < CHUNK_MAX) { /* what follows says where it ends */
-		kind = between(l, end, pixels, table, until);
-		if (kind == LAYOUT_WAIT || end == off)
-			return kind;
-	}
-	*until = pixels <= end + LAYOUT_NEAR ? pixels : end;
-	return LAYOUT_OTHER;
-}
-
-/* Small pieces are taken together, or a file of many small compressed pages would be cut into twice as many chunks. */
-enum layout_kind tiff_at(struct layout *l, uint64_t off, struct chunk_plan *plan, uint64_t *until)
-{
-	enum layout_kind kind = piece_at(l, off, plan, until), next;
-	struct chunk_plan ignored;
-	uint64_t end;
-
-	while (kind == LAYOUT_OTHER && *until - off < SMALL_PIECE) {
-		next = piece_at(l, *until, &ignored, &end);
-		if (next == LAYOUT_WAIT) {
-			*until = end;
-			return next;
-		}
-		if (next == LAYOUT_PIXELS || end - off > SMALL_PIECE)
-			break;
-		*until = end;
-	}
-	return kind;
+	return PAGE_RUNS;
 }

@@ -12,9 +12,20 @@ bool raw_magic(const uint8_t *head, size_t len)
 		uint8_t len;
 		char bytes[8];
 	} known[] = {
-		{ 4, "\x89HDF" }, { 4, "\x89PNG" },     { 4, "PK\3\4" },  { 3, "\x1f\x8b\b" },
-		{ 3, "\xff\xd8\xff" }, { 4, "\x28\xb5\x2f\xfd" }, { 6, "\xfd" "7zXZ" }, { 6, "7z\xbc\xaf\x27\x1c" },
-		{ 3, "BZh" }, { 4, "%PDF" }, { 4, "\x7f" "ELF" }, { 4, "\4\x22\x4d\x18" },
+		{ 4, "\x89HDF" },
+		{ 4, "\x89PNG" },
+		{ 4, "PK\3\4" },
+		{ 3, "\x1f\x8b\b" },
+		{ 3, "\xff\xd8\xff" },
+		{ 4, "\x28\xb5\x2f\xfd" },
+		{ 6, "\xfd"
+		     "7zXZ" },
+		{ 6, "7z\xbc\xaf\x27\x1c" },
+		{ 3, "BZh" },
+		{ 4, "%PDF" },
+		{ 4, "\x7f"
+		     "ELF" },
+		{ 4, "\4\x22\x4d\x18" },
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -42,26 +53,28 @@ static struct chunk_plan plan_of(const struct layout_hint *hint)
 	return plan;
 }
 
-static bool lay_out(struct layout *l, const struct layout_hint *hint)
+static bool lay_out(struct layout *l, const struct geometry *geo, bool depth_known)
 {
-	struct chunk_plan plan = plan_of(hint);
+	struct layout_hint hint = { .geo = *geo, .depth_known = depth_known };
+	struct chunk_plan plan = plan_of(&hint);
 
 	if (!plan.row_bytes)
 		return false;
-	l->hint = *hint;
-	map_add(&l->map, hint->geo.offset, &plan, 0);
+	l->hint.geo = *geo;
+	l->hint.depth_known = depth_known;
+	map_add(&l->map, geo->offset, &plan, 0);
 	return true;
 }
 
 void raw_begin(struct layout *l)
 {
-	struct layout_hint hint = l->hint;
+	struct geometry geo = l->hint.geo;
 
-	if (hint.geo.type != VOXEL_NONE && lay_out(l, &hint))
+	if (geo.type != VOXEL_NONE && lay_out(l, &geo, l->hint.depth_known))
 		return;
-	hint = (struct layout_hint) { .depth_known = true };
-	l->hint = hint;
-	if (!header_likely(l->head, l->head_len) && sidecar_said_by_name(l->name, &hint.geo) == 0 && hint.geo.type != VOXEL_NONE && lay_out(l, &hint))
+	l->hint.geo.type = VOXEL_NONE;
+	if (!header_likely(l->head, l->head_len) && sidecar_said_by_name(l->name, &geo) == 0 &&
+	    geo.type != VOXEL_NONE && lay_out(l, &geo, true))
 		return;
 	l->sniff = 0;
 	l->sniff_end = UINT64_MAX;
@@ -76,11 +89,11 @@ uint64_t raw_sniff_bytes(const struct layout *l)
 
 static bool by_header(struct layout *l, const uint8_t *bytes, size_t len)
 {
-	struct layout_hint hint = { .depth_known = true };
+	struct geometry geo;
 
 	if (l->kind != KIND_RAW || !header_likely(l->head, l->head_len))
 		return false;
-	return header_read(l->name, bytes, len < HEADER_MOST ? len : HEADER_MOST, &hint.geo) && lay_out(l, &hint);
+	return header_read(l->name, bytes, len < HEADER_MOST ? len : HEADER_MOST, &geo) && lay_out(l, &geo, true);
 }
 
 static enum voxel_type type_of(unsigned bytes, bool is_float)
@@ -102,32 +115,59 @@ static enum voxel_type type_of(unsigned bytes, bool is_float)
 /* The name says the sizes and not the type: that follows from the size of the file, or the length of a row. */
 static bool by_name(struct layout *l, const struct detected *d)
 {
-	struct layout_hint hint = { .depth_known = true };
+	struct geometry geo;
 
-	if (l->kind != KIND_RAW || sidecar_said_by_name(l->name, &hint.geo) < 0)
+	if (l->kind != KIND_RAW || sidecar_said_by_name(l->name, &geo) < 0)
 		return false;
-	if (l->ended && sidecar_from_name(l->name, l->fed, &hint.geo) == 0)
-		return lay_out(l, &hint);
-	if (!d || d->row_bytes % hint.geo.width)
+	if (l->ended && sidecar_from_name(l->name, l->fed, &geo) == 0)
+		return lay_out(l, &geo, true);
+	if (!d || d->row_bytes % geo.width)
 		return false;
-	hint.geo.type = type_of((unsigned)(d->row_bytes / hint.geo.width), d->is_float);
-	hint.geo.big_endian = d->big_endian;
-	return geometry_sane(&hint.geo) && lay_out(l, &hint);
+	geo.type = type_of((unsigned)(d->row_bytes / geo.width), d->is_float);
+	geo.big_endian = d->big_endian;
+	return geometry_sane(&geo) && lay_out(l, &geo, true);
 }
 
-static void by_bytes(struct layout *l, const struct detected *d)
+/* Rows without slices: are there files whose slices have such rows? bytes: of the pixels, 0: not known. */
+static uint64_t slice_like(const struct layout *l, const struct detected *d, uint64_t bytes)
 {
-	uint64_t start = l->sniff + d->header_bytes, end = l->sniff_end < LAYOUT_FILE_MAX ? l->sniff_end : LAYOUT_FILE_MAX;
+	for (size_t i = 0; i < LAYOUT_SHAPES; i++) {
+		const struct layout_shape *s = &l->hint.shapes[i];
+
+		if (s->slice_bytes && s->row_bytes == d->row_bytes && s->sample_bytes == d->sample_bytes &&
+		    bytes % s->slice_bytes == 0)
+			return s->slice_bytes;
+	}
+	return 0;
+}
+
+/* size: of the file from where the bytes are, 0: not known. */
+static void by_bytes(struct layout *l, const struct detected *d, uint64_t size)
+{
+	uint64_t start = l->sniff + d->header_bytes,
+		 end = l->sniff_end < LAYOUT_FILE_MAX ? l->sniff_end : LAYOUT_FILE_MAX;
+	uint64_t slice =
+	    d->slice_bytes ? d->slice_bytes : slice_like(l, d, size > d->header_bytes ? size - d->header_bytes : 0);
 	struct chunk_plan plan = {
-		.slice_bytes = d->slice_bytes ? d->slice_bytes : d->row_bytes,
+		.slice_bytes = slice ? slice : d->row_bytes,
 		.row_bytes = d->row_bytes,
 		.sample_bytes = d->sample_bytes,
 		.big_endian = d->big_endian,
 		.is_float = d->is_float,
 		.samples = 1,
 	};
+	struct geometry geo = {
+		.format = IMAGE_RAW,
+		.type = slice ? type_of(d->sample_bytes, d->is_float) : VOXEL_NONE,
+		.samples = 1,
+		.big_endian = d->big_endian,
+		.width = d->row_bytes / d->sample_bytes,
+		.height = plan.slice_bytes / plan.row_bytes,
+		.depth = 1,
+		.offset = d->header_bytes,
+	};
 
-	if (!plan.slice_bytes || start >= end)
+	if (start >= end)
 		return;
 	plan.slices = (end - start) / plan.slice_bytes;
 	if (l->kind == KIND_TIFF) {
@@ -136,18 +176,8 @@ static void by_bytes(struct layout *l, const struct detected *d)
 	}
 	map_add(&l->map, start, &plan, 0);
 	l->hint.depth_known = false;
-	l->hint.geo = (struct geometry) {
-		.format = IMAGE_RAW,
-		.type = d->slice_bytes ? type_of(d->sample_bytes, d->is_float) : VOXEL_NONE,
-		.samples = 1,
-		.big_endian = d->big_endian,
-		.width = d->row_bytes / d->sample_bytes,
-		.height = plan.slice_bytes / plan.row_bytes,
-		.depth = 1,
-		.offset = d->header_bytes,
-	};
-	if (!geometry_sane(&l->hint.geo))
-		l->hint.geo.type = VOXEL_NONE;
+	if (geometry_sane(&geo))
+		l->hint.geo = geo;
 }
 
 void raw_sniff(struct layout *l, const uint8_t *bytes, size_t len)
@@ -162,5 +192,5 @@ void raw_sniff(struct layout *l, const uint8_t *bytes, size_t len)
 		return;
 	any = detect_raw(bytes, len, size, &found) == 0 && found.sample_bytes && found.row_bytes;
 	if (!by_name(l, any ? &found : NULL) && any)
-		by_bytes(l, &found);
+		by_bytes(l, &found, size);
 }

@@ -1,10 +1,10 @@
 /*
- * The bytes of a TIFF as they pass. What is wanted of them are streams: some elements of one width from some place on. The
- * stream whose next element stands first is always gone on with, so what is found does not depend on the pieces that bytes
- * come in. A table that stands before its directory is found when it is no further back than HISTORY.
+ * The bytes of a TIFF as they pass. What is wanted of them are streams: some elements of one width from some place on.
+ * The stream whose next element stands first is always gone on with, so what is found does not depend on the pieces
+ * that bytes come in. A table that stands before its directory is found when it is no further back than HISTORY.
  *
- * Work is proportional to the bytes fed: directories may not overlap, a page has few streams, few pages are read at a time,
- * and looking back has a budget.
+ * Work is proportional to the bytes fed: directories may not overlap, a page has few streams, few pages are read at a
+ * time, and looking back has a budget.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "fs/image/layout_internal.h"
 #include "store/err.h"
 
-enum { ENTRIES_MAX = 65535, LOOK_BACK_FREE = 64 << 10 };
+enum { ENTRIES_MAX = 65535, SUPPOSED_MAX = 64, LOOK_BACK_FREE = 64 << 10 };
 
 uint64_t tiff_number_at(const struct layout_tiff *t, const uint8_t *at, size_t width)
 {
@@ -68,19 +68,27 @@ void tiff_want(struct layout *l, struct page *p, enum stream_kind kind, uint64_t
 	}
 }
 
-/* The directory at t->next is waited for in a page of its own. */
-static void expect_page(struct layout *l)
+void tiff_expect(struct layout *l, uint64_t at, bool supposed)
 {
 	struct layout_tiff *t = l->tiff;
 	struct page *p;
 
-	if (!t->next)
+	t->next = at;
+	if (!at)
 		return;
 	t->newest = (t->newest + 1) % PAGES_IN_FLIGHT;
 	p = &t->pages[t->newest]; /* when it still waits for something, that is given up */
-	*p = (struct page) { .used = true, .first = !t->any_page, .ifd_at = t->next, .bits = 1, .samples = 1, .format = 1,
-			     .compression = 1, .planar = 1, .rows = UINT32_MAX };
-	tiff_want(l, p, IFD_COUNT, t->next, 1, t->big ? 8 : 2);
+	*p = (struct page) { .used = true,
+			     .first = !t->any_page,
+			     .supposed = supposed,
+			     .ifd_at = at,
+			     .bits = 1,
+			     .samples = 1,
+			     .format = 1,
+			     .compression = 1,
+			     .planar = 1,
+			     .rows = UINT32_MAX };
+	tiff_want(l, p, IFD_COUNT, at, 1, t->big ? 8 : 2);
 	p->used = t->next;
 }
 
@@ -101,7 +109,7 @@ int tiff_begin(struct layout *l)
 		t->next = t->big ? tiff_number_at(t, l->head + 8, 8) : tiff_number_at(t, l->head + 4, 4);
 	if (t->next && (t->next < head || t->next > LAYOUT_FILE_MAX))
 		t->next = 0;
-	expect_page(l);
+	tiff_expect(l, t->next, false);
 	return 0;
 }
 
@@ -115,18 +123,41 @@ void tiff_free(struct layout *l)
 
 /* ---- one element ---- */
 
+/* What stands there is no directory. */
+static void no_ifd(struct layout *l, struct page *p)
+{
+	p->used = false;
+	l->tiff->last_odd = true;
+	l->map.guess.count = 0;
+}
+
 static void ifd_count(struct layout *l, struct page *p, struct stream *s)
 {
 	uint64_t count = tiff_number_at(l->tiff, s->bytes, s->width);
 
 	l->tiff->next = 0;
-	l->tiff->any_page = true;
-	if (!count || count > ENTRIES_MAX) { /* no directory */
-		p->used = false;
-		l->tiff->last_odd = true;
+	l->tiff->any_page = l->tiff->any_page || count; /* tifffile writes its first directory after the pixels */
+	if (!count || count > (p->supposed ? SUPPOSED_MAX : ENTRIES_MAX))
+		no_ifd(l, p);
+	else
+		*s = (struct stream) {
+			.kind = IFD_ENTRIES, .width = l->tiff->big ? 20 : 12, .at = s->at, .left = count
+		};
+}
+
+static void ifd_entry(struct layout *l, struct page *p, struct stream *s)
+{
+	uint64_t tag = tiff_number_at(l->tiff, s->bytes, 2), type = tiff_number_at(l->tiff, s->bytes + 2, 2);
+
+	if (p->supposed && (tag < 254 || tag > 256 || (type != 3 && type != 4))) {
+		no_ifd(l, p); /* every directory begins with one of these */
+		s->left = 0;
 		return;
 	}
-	*s = (struct stream) { .kind = IFD_ENTRIES, .width = l->tiff->big ? 20 : 12, .at = s->at, .left = count };
+	p->supposed = false;
+	page_entry(l, p, s->bytes);
+	if (!s->left)
+		*s = (struct stream) { .kind = IFD_LINK, .width = l->tiff->big ? 8 : 4, .at = s->at, .left = 1 };
 }
 
 static void ifd_link(struct layout *l, struct page *p, const struct stream *s)
@@ -138,9 +169,8 @@ static void ifd_link(struct layout *l, struct page *p, const struct stream *s)
 	map_add_extent(&l->map, p->ifd_at, p->ifd_end - p->ifd_at, l->asked);
 	if (p->next < p->ifd_end || p->next > LAYOUT_FILE_MAX)
 		p->next = 0; /* it was passed, or there is none */
-	t->next = p->next;
 	page_tables(l, p);
-	expect_page(l);
+	tiff_expect(l, p->next, false);
 }
 
 static void element(struct layout *l, struct page *p, struct stream *s)
@@ -152,9 +182,7 @@ static void element(struct layout *l, struct page *p, struct stream *s)
 		ifd_count(l, p, s);
 		break;
 	case IFD_ENTRIES:
-		page_entry(l, p, s->bytes);
-		if (!s->left)
-			*s = (struct stream) { .kind = IFD_LINK, .width = l->tiff->big ? 8 : 4, .at = s->at, .left = 1 };
+		ifd_entry(l, p, s);
 		break;
 	case IFD_LINK:
 		s->kind = STREAM_NONE;

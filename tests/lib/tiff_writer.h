@@ -10,14 +10,15 @@ enum tiff_order {
 	PIXELS_THEN_IFD,  /* libtiff: pixels, directory, its tables; the next page */
 	IFD_THEN_PIXELS,  /* directory, tables, pixels; the next page */
 	ALL_PIXELS_FIRST, /* tifffile: directory, tables, the pixels of all pages, the other directories */
-	ONE_IFD,          /* ImageJ: directory, tables, the pixels of all pages */
-	ALL_IFDS_FIRST,   /* directories with their tables, then the pixels */
+	ONE_IFD,	  /* ImageJ: directory, tables, the pixels of all pages */
+	ALL_IFDS_FIRST,	  /* directories with their tables, then the pixels */
 	TABLES_THEN_IFD,  /* pixels, tables, directory */
 };
 
 struct tiff_how {
 	enum tiff_order order;
 	bool big, big_endian;
+	bool unlinked; /* but for the first page: as a file is while it is being written */
 	uint32_t rows; /* a strip; 0: all */
 	uint32_t tile; /* edge; 0: strips */
 	uint16_t planar, samples, bits, compression, format; /* 0: 1, 1, 16, 1, none */
@@ -126,7 +127,8 @@ static inline void tw_entry(struct tiff_writer *w, struct tw_entry *e)
 	tw_number(w, 0, tw_width(w) - width);
 }
 
-/* Writes a directory here and links it. Returns the place of its pixel table, or of the offset itself when there is but one. */
+/* Writes a directory here and links it. Returns the place of its pixel table, or of the offset itself when there is but
+ * one. */
 static inline size_t tw_ifd(struct tiff_writer *w, size_t pixels, bool described)
 {
 	const struct tiff_how *how = w->how;
@@ -144,8 +146,14 @@ static inline size_t tw_ifd(struct tiff_writer *w, size_t pixels, bool described
 		{ 277, 3, 1, samples },
 		{ how->tile ? 325 : 279, how->big ? 16 : 4, n, n == 1 ? last : block },
 		{ 284, 3, 1, how->planar ? how->planar : 1 },
-		{ how->tile ? 322 : 278, 4, 1, how->tile ? how->tile : how->rows ? how->rows : w->px->height },
-		{ how->tile ? 323 : 339, how->tile ? 4 : 3, 1, how->tile ? how->tile : how->format ? how->format : 1 },
+		{ how->tile ? 322 : 278, 4, 1,
+		  how->tile   ? how->tile
+		  : how->rows ? how->rows
+			      : w->px->height },
+		{ how->tile ? 323 : 339, how->tile ? 4 : 3, 1,
+		  how->tile	? how->tile
+		  : how->format ? how->format
+				: 1 },
 	};
 
 	if (w->b.len & 1)
@@ -157,7 +165,8 @@ static inline size_t tw_ifd(struct tiff_writer *w, size_t pixels, bool described
 		tw_table(w, 0, true);
 	}
 	at = w->b.len;
-	tw_patch(w, w->link, at, tw_width(w));
+	if (!how->unlinked || w->link < 16)
+		tw_patch(w, w->link, at, tw_width(w));
 	tw_number(w, sizeof e / sizeof *e, how->big ? 8 : 2);
 	for (size_t i = 0; i < sizeof e / sizeof *e; i++)
 		tw_entry(w, &e[i]);
@@ -188,7 +197,8 @@ static inline size_t tw_ifd(struct tiff_writer *w, size_t pixels, bool described
 /* Says in a table written before where the pixels are. */
 static inline void tw_place(struct tiff_writer *w, size_t table, size_t pixels)
 {
-	size_t block, last, planes = w->how->planar == 2 ? w->how->samples : 1, n = tw_blocks(w, &block, &last) * planes;
+	size_t block, last, planes = w->how->planar == 2 ? w->how->samples : 1,
+			    n = tw_blocks(w, &block, &last) * planes;
 	size_t len = w->b.len;
 
 	w->b.len = table;
