@@ -47,7 +47,8 @@ bool reading_note(struct reading *reading, const struct ahead *ahead, uint64_t s
 /* True once: when most of a file has been read. */
 bool reading_ends(struct reading *reading, uint64_t size);
 
-/* Asks for chunks (holes are passed over). Never waits; returns how many were taken in, the others must be asked for again. */
+/* Asks for chunks (holes are passed over). Never waits; returns how many were taken in; of the others their reader
+ * has to wait himself. */
 size_t ahead_chunks(struct ahead *ahead, const struct extent *list, size_t count);
 /* Most of a file's bytes have been read. Never waits. */
 void ahead_file_read(struct ahead *ahead, uint64_t ino);

@@ -13,7 +13,7 @@
 
 enum {
 	STREAMS = 8,
-	ORDERS = 4,
+	ORDERS = STREAMS, /* one each: a folder that loses its order is listed again at every file */
 	NEAR = 4,                   /* files: so far from the front is still the same reader */
 	FILES_AHEAD = 64,           /* at most */
 	FILE_AHEAD = 8 << 20,       /* bytes of one file; its own reading goes on from there */

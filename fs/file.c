@@ -25,6 +25,21 @@ static bool can_promise(struct file *f)
 	return f->fresh && !file_hand_over(f) && !store_room(f->files->store, files_dirty(f->files));
 }
 
+static void promise(struct file *f, const struct caller *caller)
+{
+	f->flushed = true;
+	if (f->promised)
+		return;
+	f->promised = true;
+	f->promised_to = *caller;
+	f->promised_ns = now_ns();
+}
+
+void file_told(struct file *f)
+{
+	f->error_told |= f->error && f->writers;
+}
+
 int file_flush(struct file *f, const struct caller *caller)
 {
 	bool promised = false;
@@ -33,18 +48,17 @@ int file_flush(struct file *f, const struct caller *caller)
 	pthread_mutex_lock(&f->lock);
 	rc = file_failed(f);
 	if (!rc && file_is_pending(f) && can_promise(f)) {
-		if (!f->promised)
-			f->promised_to = *caller;
-		f->promised = promised = true;
+		promise(f, caller);
+		promised = true;
 	} else if (!rc) {
 		rc = file_commit(f, caller);
 	}
 	if (rc)
-		f->error_told = true;
+		file_told(f);
 	pthread_mutex_unlock(&f->lock);
 	if (promised) {
-		files_queue(f->files, f);
-		rc = files_wait_for_room(f->files);
+		files_queue_later(f->files, f); /* or at the release, if that comes first */
+		files_wait_for_room(f->files);	/* a full disk is said to the next write: what is here will be kept */
 	}
 	return rc ? file_with_path(f, rc) : 0;
 }
@@ -56,7 +70,7 @@ int file_fsync(struct file *f, const struct caller *caller)
 	pthread_mutex_lock(&f->lock);
 	rc = file_commit(f, caller);
 	if (rc)
-		f->error_told = true;
+		file_told(f);
 	pthread_mutex_unlock(&f->lock);
 	return rc ? file_with_path(f, rc) : catalog_sync(f->files->catalog);
 }
@@ -73,7 +87,7 @@ static void back_to_saved(struct file *f)
 		file_drop_runs(f);
 		content_free(f->map);
 		f->map = map;
-		f->size = f->saved.size;
+		f->size = f->committed = f->saved.size;
 		f->changed = f->promised = f->error_told = false;
 		f->fresh = !f->size;
 		file_cut_reset(f, !f->size);
@@ -91,15 +105,13 @@ static int last_release(struct file *f, const struct caller *caller)
 {
 	int rc = file_failed(f);
 
-	if (rc && f->error_told) {
+	if (rc && f->error_told && !f->lost) {
 		scope_free char *text = strdup(err_text());
 
 		back_to_saved(f);
 		err_set(-rc, "%s", text ? text : "");
 	} else if (!rc && file_is_pending(f)) {
-		if (!f->promised)
-			f->promised_to = *caller;
-		f->promised = true;
+		promise(f, caller);
 	}
 	f->closing |= f->told_written;
 	f->told_written = false;
@@ -115,7 +127,7 @@ int file_release(struct file *f, const struct caller *caller, bool writable)
 		pthread_mutex_lock(&f->lock);
 		if (--f->writers == 0) {
 			rc = last_release(f, caller);
-			queue = f->closing || f->promised || f->error;
+			queue = f->closing || f->promised || f->error || file_needs_hash(f);
 		}
 		pthread_mutex_unlock(&f->lock);
 		if (rc)
@@ -149,7 +161,7 @@ static int take_content(struct file *dst, const struct caller *caller, const str
 	content_free(dst->map);
 	dst->map = map;
 	dst->saved = *content;
-	dst->size = content->size;
+	dst->size = dst->committed = content->size;
 	dst->changed = dst->fresh = false;
 	file_cut_reset(dst, false);
 	dst->sha_valid = false;

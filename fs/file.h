@@ -35,7 +35,9 @@ struct files;
 int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget);
 struct layout_hints; /* layout_hint.h: where the geometry of files without a header comes from */
 void files_use_hints(struct files *files, struct layout_hints *hints);
-/* Commits what is still dirty. */
+/* Commits what is still dirty and ends the threads: from here on closed() is told by none. 0 or the first failure. */
+int files_stop(struct files *files);
+/* After files_stop(), or by itself. */
 int files_free(struct files *files);
 
 /* Called (from any thread, without locks) after the last writer of a file that changed has released it and its content is
@@ -82,6 +84,8 @@ void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns);
 bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtime_ns);
 /* Is anybody writing it, or is it not committed yet? */
 bool files_writing(struct files *files, uint64_t ino);
+/* Commits this one, if it is in the table. */
+int files_commit_one(struct files *files, uint64_t ino);
 /* Commits every file that is dirty (for sync of a folder and for shutdown). */
 int files_commit_all(struct files *files);
 

@@ -76,14 +76,14 @@ bool file_may_succeed_later(int rc)
 	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM;
 }
 
-/* Everything into the map. Processing held. */
+/* Everything that was written so far into the map. Processing held. */
 static int complete_map(struct file *f)
 {
 	uint64_t size = f->size, have;
 	int rc = file_hand_over(f); /* what is left out would be recorded as a hole */
 
 	if (!rc)
-		rc = file_put_moving(f, true, 0);
+		rc = file_put_moving(f, true);
 	have = content_size(f->map);
 	if (!rc && have < size) {
 		struct extent hole = { .len = size - have };
@@ -91,6 +91,14 @@ static int complete_map(struct file *f)
 		rc = content_splice(f->map, have, 0, &hole, 1);
 	}
 	return rc;
+}
+
+/* What of it was written or promised meanwhile is for the next commit. */
+static void committed(struct file *f, uint64_t size)
+{
+	f->committed = size;
+	f->promised = f->flushed && file_is_pending(f);
+	f->promised_ns = now_ns();
 }
 
 int file_commit_processing(struct file *f, const struct caller *caller)
@@ -103,7 +111,7 @@ int file_commit_processing(struct file *f, const struct caller *caller)
 		return rc;
 	}
 	f->committing = true;
-	f->changed = false; /* a write from here on sets it again */
+	f->changed = f->flushed = false; /* a write or flush from here on sets it again */
 	rc = complete_map(f);
 	if (!rc)
 		rc = content_save(f->map, &content);
@@ -112,19 +120,20 @@ int file_commit_processing(struct file *f, const struct caller *caller)
 		rc = record_content(f, f->promised ? &f->promised_to : caller, &content);
 	}
 	f->committing = false;
-	if (rc) {
-		f->changed = true;
-		return f->promised && file_may_succeed_later(rc) ? rc : file_fail(f, rc);
+	if (!rc) {
+		committed(f, content.size);
+		return 0;
 	}
-	f->fresh = false;
-	f->promised &= f->changed;
-	return 0;
+	f->changed = true;
+	return f->promised && file_may_succeed_later(rc) ? rc : file_fail(f, rc);
 }
 
 int file_commit(struct file *f, const struct caller *caller)
 {
 	int rc;
 
+	if (!file_is_pending(f))
+		return file_failed(f); /* whoever hashes it need not be waited for */
 	/* First wait for a commit that is going on: what it is about to record is not there yet, and it may fail. */
 	file_processing_begin(f);
 	rc = file_commit_processing(f, caller);
@@ -134,7 +143,7 @@ int file_commit(struct file *f, const struct caller *caller)
 
 bool file_needs_hash(const struct file *f)
 {
-	return !f->writers && !f->error && !file_is_pending(f) && !f->saved.sha256_known;
+	return !f->writers && !f->error && !file_is_pending(f) && f->saved.size && !f->saved.sha256_known;
 }
 
 int file_hash_processing(struct file *f)

@@ -52,6 +52,9 @@ struct file {
 	struct file *queue_next; /* in the flushers' queue; under files->lock */
 	int64_t queued_ns;
 	bool queued, serving, again; /* waits; a flusher is at it; and shall come back */
+	struct file *later_next; /* in the list of those that were promised while they stay open; under files->lock */
+	int64_t later_ns;        /* when it is due */
+	bool later;
 	struct file *hash_next;  /* in the queue of those to be hashed; under files->lock */
 	bool hash_queued;
 
@@ -61,11 +64,14 @@ struct file {
 	bool processing;
 	bool cutting;            /* a truncation is going on: writers wait for idle */
 	bool committing;         /* `changed` is not set any more and the catalog does not have it yet */
+	bool flushed;            /* somebody was promised something since the commit that is going on began */
 	bool promised;           /* flush said that all so far will be committed */
-	bool fresh;              /* all content is new: nothing stored before is needed to commit it */
+	bool fresh;              /* all content was written since it was loaded, and none of it again after a commit */
+	uint64_t committed;      /* size when it was committed last; 0 since it was emptied */
 	bool closing;            /* the last writer went: closed() is to be told once it is committed */
 	bool telling;            /* closed() is being told */
 	bool pinned;             /* what was promised could not be kept: stays in the table with its error */
+	int64_t promised_ns;
 	struct caller promised_to;
 	struct content_map *map; /* changed only by the thread that holds processing, with the lock held */
 	struct content saved;    /* as it is in the catalog */
@@ -78,6 +84,7 @@ struct file {
 	bool told_written;
 	int error;               /* sticky, positive errno; 0: none */
 	bool error_told;         /* to somebody who writes it */
+	bool lost;               /* what was promised is among what failed */
 	char error_text[512];
 	struct reading reading;  /* how it is read */
 
@@ -113,13 +120,15 @@ struct files {
 	struct file *buckets[FILE_BUCKETS];
 	struct file *queue, **queue_end; /* of files with work for a flusher */
 	struct file *hash_first, **hash_end; /* queue of large files without a SHA-256, for when nothing else is to be done */
+	struct file *later_first, **later_end;
 	size_t queue_count;
 	size_t dirty_bytes;
 	uint64_t closes[FILE_BUCKETS]; /* files that left a bucket */
 	unsigned working;     /* files that flushers are at */
 	bool hashing;         /* one of them is at a large file */
+	int64_t stalled_said_ns;
 	int64_t stalled_ns;   /* when a promised commit last found the disk full; 0: it did not */
-	bool stop;
+	atomic_bool stop;
 	pthread_t flushers[FLUSHERS_MAX];
 	unsigned flusher_count;
 };
@@ -136,6 +145,9 @@ int flushers_start(struct files *files);
 void flushers_stop(struct files *files); /* after all that can be stored is stored */
 /* Queues a file for a flusher; takes a reference. Call without locks. */
 void files_queue(struct files *files, struct file *file);
+/* The same after a moment: a flush is mostly followed by the release, and a program that flushes all the time (each close of a
+ * duplicated descriptor does) must not have its file cut at each. */
+void files_queue_later(struct files *files, struct file *file);
 /* Waits until dirty bytes are within the budget and no promise is getting old, helping others to be flushed. 0; -ENOSPC: the disk is
  * full and what waits cannot be stored. Call without locks. */
 int files_wait_for_room(struct files *files);
@@ -149,10 +161,10 @@ void file_processing_end(struct file *file);
 int file_hand_over(struct file *file);
 /* Hands over this one. False without memory. Lock held. */
 bool file_hand_over_run(struct file *file, struct run *run);
-/* Puts runs on their way into the map. Of a file that grows the rest behind the last sure chunk border may stay, unless `all`; stops
- * after about limit bytes when limit is not 0. Lock held, let go of meanwhile; processing held. 0 or -errno: sticky and what
- * failed is dropped, unless it was promised and may succeed later. */
-int file_put_moving(struct file *file, bool all, size_t limit);
+/* Puts the runs that are on their way now into the map. Of a file that grows the rest behind the last sure chunk border may stay, unless
+ * `all`. Lock held, let go of meanwhile; processing held. 0 or -errno: sticky and what failed is dropped, unless it was promised and
+ * may succeed later. */
+int file_put_moving(struct file *file, bool all);
 
 struct cut { /* one chunk to be */
 	size_t len;
@@ -203,6 +215,7 @@ bool file_needs_hash(const struct file *file);
 bool file_may_succeed_later(int rc);
 
 int file_fail(struct file *file, int rc); /* makes it sticky, with err_text(); lock held */
+void file_told(struct file *file);        /* its writer has been told; lock held */
 int file_failed(struct file *file);       /* -errno and its sentence when it is; lock held */
 /* file.c: "datasets/scan/a.tif: " in front of the sentence; returns rc. Call without locks. */
 int file_with_path(struct file *file, int rc);

@@ -210,6 +210,12 @@ static int chunk_around(struct file *f, uint64_t off, bool behind, uint64_t *sta
 	return rc;
 }
 
+/* Does the run go on at end, or lie in the chunk that reaches from there to border? */
+static bool follows(const struct run *r, uint64_t end, uint64_t border)
+{
+	return r->off == end || (r->off > end && r->off <= border && border > end);
+}
+
 /* The first run on its way, and those after it that end up in the same chunks. *runs: how many. Lock held. */
 static int piece_find(struct file *f, struct piece *p, size_t *runs)
 {
@@ -221,7 +227,7 @@ static int piece_find(struct file *f, struct piece *p, size_t *runs)
 	rc = chunk_around(f, r->off, true, &p->start, &ignored);
 	if (!rc)
 		rc = chunk_around(f, end, false, &ignored, &p->end);
-	for (r = r->next; !rc && r && r->off >= end && r->off <= p->end && p->end > end; r = r->next) {
+	for (r = r->next; !rc && r && follows(r, end, p->end); r = r->next) {
 		if (r->off + r->len - p->start > RUN_FLUSH)
 			break;
 		end = r->off + r->len;
@@ -307,7 +313,7 @@ static void drop_first(struct file *f)
 	if (!f->moving)
 		f->moving_end = &f->moving;
 	files_add_dirty(f->files, -(int64_t)r->len);
-	run_memory_give(&f->files->memory, r->base, r->cap, r->len);
+	run_memory_give(&f->files->memory, r->base, r->cap, (size_t)(r->data - r->base) + r->len);
 	free(r);
 }
 
@@ -341,12 +347,21 @@ void file_drop_runs(struct file *f)
 		files_add_dirty(f->files, -dropped);
 }
 
-int file_put_moving(struct file *f, bool all, size_t limit)
+static size_t on_their_way(const struct file *f)
 {
-	int rc = file_failed(f);
-	size_t put = 1;
+	size_t len = 0;
 
-	for (size_t done = 0; !rc && f->moving && put && (!limit || done < limit); done += put) {
+	for (const struct run *r = f->moving; r; r = r->next)
+		len += r->len;
+	return len;
+}
+
+int file_put_moving(struct file *f, bool all)
+{
+	size_t goal = on_their_way(f), put = 1; /* what comes meanwhile is for the next time: a fast writer never ends */
+	int rc = file_failed(f);
+
+	for (size_t done = 0; !rc && f->moving && put && done < goal; done += put) {
 		uint64_t off = f->moving->off;
 
 		put = 0;

@@ -19,6 +19,7 @@ int file_fail(struct file *f, int rc)
 		memcpy(f->error_text, err_text(), n);
 		f->error_text[n] = 0;
 		f->error = -rc;
+		f->lost = f->promised;
 	}
 	return rc;
 }
@@ -139,6 +140,10 @@ static bool pass_on(struct file *f, size_t run)
 	return f->dirty[run].len >= RUN_FLUSH && file_hand_over_run(f, &f->dirty[run]);
 }
 
+/* Writers of TIFFs leave gaps of some bytes, which they fill later or never. As zeros these do not break the order in which a
+ * file is cut. */
+static const uint8_t no_bytes[4096];
+
 static int write_locked(struct file *f, uint64_t off, const void *from, size_t len, bool append, bool *queue, bool *tell)
 {
 	int64_t added = 0;
@@ -155,12 +160,16 @@ static int write_locked(struct file *f, uint64_t off, const void *from, size_t l
 		off = f->size;
 	if (off > FILE_BYTES_MAX || len > FILE_BYTES_MAX - off)
 		return err_set(EFBIG, "a file is at most 16 TiB");
-	rc = dirty_put(f, off, from, len, &run, &added);
+	if (off > f->size && off - f->size <= sizeof no_bytes)
+		rc = dirty_put(f, f->size, no_bytes, (size_t)(off - f->size), &run, &added);
+	if (!rc)
+		rc = dirty_put(f, off, from, len, &run, &added);
 	files_add_dirty(f->files, added); /* before anybody can put them away and subtract them */
 	if (rc)
 		return file_fail(f, rc);
 	if (off < f->sha_off)
 		f->sha_valid = false;
+	f->fresh &= off >= f->committed;
 	if (off + len > f->size)
 		f->size = off + len;
 	f->mtime_ns = now_ns();
@@ -169,12 +178,6 @@ static int write_locked(struct file *f, uint64_t off, const void *from, size_t l
 	f->told_written = true;
 	*queue = pass_on(f, run);
 	return 0;
-}
-
-static void error_told(struct file *f)
-{
-	scope_lock(&f->lock);
-	f->error_told = f->error != 0;
 }
 
 int64_t file_write(struct file *f, const struct caller *caller, uint64_t off, const void *from, size_t len, bool append)
@@ -192,7 +195,9 @@ int64_t file_write(struct file *f, const struct caller *caller, uint64_t off, co
 	if (!rc)
 		rc = write_locked(f, off, from, len, append, &queue, &tell);
 	if (rc) {
-		error_told(f);
+		pthread_mutex_lock(&f->lock);
+		file_told(f);
+		pthread_mutex_unlock(&f->lock);
 		return file_with_path(f, rc);
 	}
 	if (tell && files->written)
@@ -262,15 +267,16 @@ static int shrink(struct file *f, uint64_t size)
 	int rc = 0;
 
 	f->cutting = true; /* else what is written meanwhile could end up below the bytes that a cut chunk keeps */
-	dirty_cut(f, size);
 	file_processing_begin(f);
+	dirty_cut(f, size);
 	if (size) {
 		rc = file_hand_over(f);
 		if (!rc)
-			rc = file_put_moving(f, true, 0);
+			rc = file_put_moving(f, true);
 	} else {
 		file_drop_runs(f);
 		f->fresh = true;
+		f->committed = 0;
 	}
 	if (!rc)
 		rc = map_cut(f, size);

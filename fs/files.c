@@ -91,7 +91,7 @@ static int file_load(struct files *files, uint64_t ino, struct file **out)
 		file_free(f);
 		return err_wrap(rc, "%s", row.name);
 	}
-	f->size = f->saved.size;
+	f->size = f->committed = f->saved.size;
 	f->sha_valid = f->fresh = f->size == 0;
 	f->cut_off = f->size ? UINT64_MAX : 0;
 	*out = f;
@@ -276,6 +276,18 @@ static int commit_locked(struct file *f)
 	return file_commit(f, &caller_self);
 }
 
+int files_commit_one(struct files *files, uint64_t ino)
+{
+	struct file *f = files_find(files, ino);
+	int rc = f ? commit_locked(f) : 0;
+
+	if (rc)
+		file_with_path(f, rc);
+	if (f)
+		file_unref(f);
+	return rc;
+}
+
 int files_commit_all(struct files *files)
 {
 	return for_all(files, commit_locked);
@@ -314,7 +326,7 @@ static void files_drop(struct files *files)
 	free(files);
 }
 
-/* The cache of decoded chunks is twice as large as the budget for dirty bytes: several readers fit in it. */
+/* A small part of the cache of decoded chunks, so that several readers fit in it. */
 static size_t ahead_bound(size_t dirty_budget)
 {
 	return dirty_budget / 16 < AHEAD_MAX ? dirty_budget / 16 : AHEAD_MAX;
@@ -331,6 +343,7 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 	files->catalog = catalog;
 	files->budget = dirty_budget > 2 * RUN_FLUSH ? dirty_budget : 2 * RUN_FLUSH;
 	files->queue_end = &files->queue;
+	files->later_end = &files->later_first;
 	files->hash_end = &files->hash_first;
 	run_memory_init(&files->memory, files->budget / 2);
 	pthread_mutex_init(&files->lock, NULL);
@@ -348,15 +361,22 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 	return 0;
 }
 
+int files_stop(struct files *files)
+{
+	int rc = files_settle(files), rc2 = files_commit_all(files);
+
+	flushers_stop(files);
+	files_on_close(files, NULL, NULL, NULL);
+	return rc ? rc : rc2;
+}
+
 int files_free(struct files *files)
 {
-	int rc, rc2;
+	int rc;
 
 	if (!files)
 		return 0;
-	rc = files_settle(files);
-	rc2 = files_commit_all(files);
-	flushers_stop(files);
+	rc = files_stop(files);
 	files_drop(files);
-	return rc ? rc : rc2;
+	return rc;
 }

@@ -15,15 +15,16 @@
 #include "store/log.h"
 
 enum {
-	TURN_BYTES = 32 << 20,    /* put for one file before another one has its turn */
 	QUEUE_MAX = 2048,         /* files that may wait */
-	RETRY_MS = 500,
+	RETRY_MS = 500,           /* after a full disk */
 	HASH_INLINE = 64 << 20,   /* files up to this size are hashed at once */
 };
 /* Writers wait when a file has waited for this long: what was closed 5 s ago has to survive power loss, and the catalog's own commit
  * and the disk take their time too. */
 #define PROMISE_NS 2000000000
-
+/* A file that was flushed and stays open is committed after this time. */
+#define LATER_NS 500000000
+#define STALLED_SAY_NS (60 * INT64_C(1000000000))
 
 /* files->lock held. */
 static void queue_locked(struct files *files, struct file *f)
@@ -50,6 +51,40 @@ void files_queue(struct files *files, struct file *f)
 	queue_locked(files, f);
 }
 
+static void later_locked(struct files *files, struct file *f)
+{
+	if (f->later)
+		return;
+	f->later = true;
+	f->later_ns = now_ns() + LATER_NS;
+	f->refs++;
+	f->later_next = NULL;
+	*files->later_end = f;
+	files->later_end = &f->later_next;
+	pthread_cond_signal(&files->work);
+}
+
+void files_queue_later(struct files *files, struct file *f)
+{
+	scope_lock(&files->lock);
+	later_locked(files, f);
+}
+
+/* The first of those that were to be served later is due. files->lock held, let go of meanwhile. */
+static void serve_now(struct files *files)
+{
+	struct file *f = files->later_first;
+
+	files->later_first = f->later_next;
+	if (!files->later_first)
+		files->later_end = &files->later_first;
+	f->later = false;
+	queue_locked(files, f);
+	pthread_mutex_unlock(&files->lock);
+	file_unref(f);
+	pthread_mutex_lock(&files->lock);
+}
+
 /* What was promised is lost: the file stays in the table, so that whoever reads it is told, until the next mount. */
 static void pin(struct file *f)
 {
@@ -57,7 +92,7 @@ static void pin(struct file *f)
 
 	{
 		scope_lock(&f->lock);
-		if (f->pinned || f->writers || !f->error || f->error_told)
+		if (f->pinned || f->writers || !f->error || (f->error_told && !f->lost))
 			return;
 		f->pinned = true;
 		file_failed(f);
@@ -90,22 +125,29 @@ static void tell_closed(struct file *f)
 	pthread_cond_broadcast(&f->idle);
 }
 
-/* limit: as for file_put_moving(). *more: there is something left to do. *hash: to be hashed later. */
-static int serve(struct file *f, size_t limit, bool *more, bool *hash)
+struct left { /* to do for a file after it was served */
+	bool more;  /* what could not be stored this time */
+	bool later; /* a promise that is not due yet */
+	bool hash;  /* when nothing else is to be done */
+};
+
+/* now: what is promised is due. */
+static int serve(struct file *f, bool now, struct left *left)
 {
+	bool due;
 	int rc;
 
 	pthread_mutex_lock(&f->lock);
 	file_processing_begin(f);
-	rc = file_put_moving(f, f->promised, limit);
-	if (!rc && !f->moving && f->promised)
-		rc = file_commit_processing(f, &f->promised_to);
-	if (!rc && f->closing && file_needs_hash(f) && f->saved.size <= HASH_INLINE)
+	due = f->promised && (now || !f->writers || now_ns() - f->promised_ns >= LATER_NS);
+	rc = due ? file_commit_processing(f, &f->promised_to) : file_put_moving(f, false);
+	if (!rc && file_needs_hash(f) && f->saved.size <= HASH_INLINE)
 		rc = file_hash_processing(f);
 	file_processing_end(f);
 	tell_closed(f);
-	*more = f->promised && !f->error;
-	*hash = !rc && file_needs_hash(f) && f->saved.size > HASH_INLINE;
+	left->more = rc && f->promised && !f->error;
+	left->later = !rc && f->promised;
+	left->hash = !rc && file_needs_hash(f) && f->saved.size > HASH_INLINE;
 	pthread_mutex_unlock(&f->lock);
 	if (rc)
 		pin(f);
@@ -114,20 +156,26 @@ static int serve(struct file *f, size_t limit, bool *more, bool *hash)
 
 int file_serve(struct file *f)
 {
-	bool more = true, hash;
-	int rc = 0;
+	struct left left;
 
-	while (!rc && more)
-		rc = serve(f, 0, &more, &hash);
-	return rc;
+	return serve(f, true, &left);
+}
+
+/* The disk is full, or the memory. files->lock held. */
+static void stalled(struct files *files)
+{
+	files->stalled_ns = now_ns();
+	if (files->stalled_ns - files->stalled_said_ns < STALLED_SAY_NS)
+		return;
+	files->stalled_said_ns = files->stalled_ns;
+	log_error("%s; what was written waits in memory and is tried again", err_text());
 }
 
 /* One turn of a flusher at the first file of the queue. files->lock held, let go of meanwhile. */
 static void turn(struct files *files)
 {
 	struct file *f = files->queue;
-	bool more, hash;
-	int rc;
+	struct left left;
 
 	files->queue = f->queue_next;
 	if (!files->queue)
@@ -137,21 +185,20 @@ static void turn(struct files *files)
 	files->queue_count--;
 	files->working++;
 	pthread_mutex_unlock(&files->lock);
-	rc = serve(f, TURN_BYTES, &more, &hash);
+	(void)serve(f, false, &left); /* a failure is kept in the file, or tried again */
 	pthread_mutex_lock(&files->lock);
 	files->working--;
 	f->serving = false;
-	if (rc && more && file_may_succeed_later(rc)) {
-		if (!files->stalled_ns)
-			log_error("%s; what was written waits in memory and is tried again", err_text());
-		files->stalled_ns = now_ns();
-	} else {
+	if (left.more)
+		stalled(files);
+	else
 		files->stalled_ns = 0;
-	}
-	if (more || f->again)
+	if (left.more || f->again)
 		queue_locked(files, f);
+	else if (left.later)
+		later_locked(files, f);
 	f->again = false;
-	if (hash && !f->hash_queued) {
+	if (left.hash && !f->hash_queued) {
 		f->hash_queued = true;
 		f->refs++;
 		f->hash_next = NULL;
@@ -187,15 +234,15 @@ static void hash_turn(struct files *files)
 	files->hashing = false;
 }
 
-/* Until there is something new, or for RETRY_MS. files->lock held. */
-static void wait_to_retry(struct files *files)
+/* Until there is something new, or for this long. files->lock held. */
+static void wait_for_work(struct files *files, int64_t ns)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += RETRY_MS * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	ns += until.tv_nsec;
+	until.tv_sec += ns / 1000000000;
+	until.tv_nsec = ns % 1000000000;
 	pthread_cond_timedwait(&files->work, &files->lock, &until);
 }
 
@@ -205,14 +252,20 @@ static void *flusher_loop(void *arg)
 
 	pthread_mutex_lock(&files->lock);
 	for (;;) {
+		int64_t now = now_ns(), retry = files->stalled_ns + RETRY_MS * INT64_C(1000000);
+
 		if (files->stop && (!files->queue || files->stalled_ns))
 			break;
-		if (files->stalled_ns && now_ns() - files->stalled_ns < RETRY_MS * INT64_C(1000000))
-			wait_to_retry(files);
+		if (files->later_first && files->later_first->later_ns <= now)
+			serve_now(files);
+		else if (files->stalled_ns && now < retry)
+			wait_for_work(files, retry - now);
 		else if (files->queue)
 			turn(files);
 		else if (files->hash_first && !files->hashing)
 			hash_turn(files);
+		else if (files->later_first)
+			wait_for_work(files, files->later_first->later_ns - now);
 		else
 			pthread_cond_wait(&files->work, &files->lock);
 	}
@@ -242,8 +295,8 @@ void flushers_stop(struct files *files)
 	files->stop = true;
 	pthread_cond_broadcast(&files->work);
 	pthread_mutex_unlock(&files->lock);
-	for (unsigned i = 0; i < files->flusher_count; i++)
-		pthread_join(files->flushers[i], NULL);
+	while (files->flusher_count)
+		pthread_join(files->flushers[--files->flusher_count], NULL);
 }
 
 /* Hands over what idle writers hold, and what waits for better borders, so that others get room. False: there is nothing. */

@@ -91,7 +91,7 @@ int fs_close(struct fs *fs)
 
 	if (!fs)
 		return 0;
-	rc = fs->files ? files_settle(fs->files) : 0;
+	rc = fs->files ? files_stop(fs->files) : 0;
 	arrival_free(fs->arrival);
 	volumes_free(fs->volumes);
 	levels_free(fs->levels);

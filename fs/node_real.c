@@ -146,6 +146,17 @@ static int real_rmdir(struct fs *fs, const struct caller *who, const struct node
 	return real_remove(fs, who, folder->number, name, true);
 }
 
+/* What takes the place of another file must be there whole before the other one goes: programs replace a file by writing a new one
+ * and renaming it, and after a power cut one of the two has to be left. */
+static int commit_before_replacing(struct fs *fs, uint64_t folder, const char *name, uint64_t to, const char *new_name)
+{
+	struct node_row source, target;
+
+	if (catalog_lookup(fs->catalog, to, new_name, &target) || catalog_lookup(fs->catalog, folder, name, &source))
+		return 0;
+	return files_commit_one(fs->files, source.ino);
+}
+
 int real_rename(struct fs *fs, const struct caller *who, uint64_t folder, const char *name, uint64_t to,
 		const char *new_name, unsigned flags)
 {
@@ -162,7 +173,11 @@ int real_rename(struct fs *fs, const struct caller *who, uint64_t folder, const 
 	r.rename.new_name = new_name;
 	r.rename.no_replace = flags & RENAME_NOREPLACE;
 	r.rename.exchange = flags & RENAME_EXCHANGE;
-	rc = catalog_apply(fs->catalog, &actor, &r);
+	rc = commit_before_replacing(fs, folder, name, to, new_name);
+	if (!rc && r.rename.exchange)
+		rc = commit_before_replacing(fs, to, new_name, folder, name);
+	if (!rc)
+		rc = catalog_apply(fs->catalog, &actor, &r);
 	if (rc)
 		return rc;
 	arrival_changed(fs->arrival, folder);

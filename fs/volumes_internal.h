@@ -11,7 +11,8 @@
 struct member {
 	uint64_t ino;
 	uint64_t first;	  /* its first slice, counted through all files */
-	uint64_t content; /* what it held when the volume was made */
+	uint64_t content; /* what it held when the volume was made, as a number */
+	uint64_t extents; /* where its bytes were then, likewise */
 };
 
 struct members {
@@ -25,8 +26,8 @@ int members_list(struct fs *fs, uint32_t dataset, const struct record_image *ima
 void members_free(struct members *members);
 /* The one that holds slice z. */
 const struct member *members_find(const struct members *members, uint64_t z);
-/* A number for what a file holds now; another content has another one. 0 or -errno. */
-int member_content(struct fs *fs, uint64_t ino, uint64_t *content);
+/* Fills content and extents with what the file holds now; another content has other numbers. 0 or -errno. */
+int member_content(struct fs *fs, struct member *member);
 /* Is the file still as it was? 0; -EIO with a sentence: being written, or changed. */
 int member_check(struct fs *fs, const struct member *member);
 

@@ -28,37 +28,40 @@ const struct member *members_find(const struct members *members, uint64_t z)
 	return &members->list[low];
 }
 
-/* The whole file's SHA-256 when it is known (the same bytes cut otherwise are the same content), else where its bytes
- * are. */
-int member_content(struct fs *fs, uint64_t ino, uint64_t *content)
+/* content: the whole file's SHA-256 when it is known (the same bytes cut otherwise are the same content), else where its bytes are;
+ * extents: where they are, whether it is known or not, since the SHA-256 of a large file comes later. */
+int member_content(struct fs *fs, struct member *member)
 {
 	scope_buf struct buf bytes = { 0 };
 	struct content c;
-	int rc = catalog_content(fs->catalog, ino, &c);
+	int rc = catalog_content(fs->catalog, member->ino, &c);
+	bool known = c.sha256_known;
 
 	if (rc)
 		return rc;
-	if (c.sha256_known)
-		buf_put(&bytes, c.sha256, sizeof c.sha256);
-	else
-		content_encode(&bytes, &c);
+	member->content = XXH3_64bits(c.sha256, sizeof c.sha256);
+	c.sha256_known = false;
+	memset(c.sha256, 0, sizeof c.sha256);
+	content_encode(&bytes, &c);
 	if (buf_failed(&bytes))
 		return err_set(ENOMEM, "no memory");
-	*content = XXH3_64bits(bytes.data, bytes.len);
+	member->extents = XXH3_64bits(bytes.data, bytes.len);
+	if (!known)
+		member->content = member->extents;
 	return 0;
 }
 
 int member_check(struct fs *fs, const struct member *member)
 {
-	uint64_t content;
+	struct member now = { .ino = member->ino };
 	int rc;
 
 	if (files_writing(fs->files, member->ino))
 		return err_set(EIO, "is being written; it can be viewed when it is closed");
-	rc = member_content(fs, member->ino, &content);
+	rc = member_content(fs, &now);
 	if (rc)
 		return rc;
-	return content == member->content ? 0 : err_set(EIO, "was changed while it was read; open the view again");
+	return now.content == member->content || now.extents == member->extents ? 0 : err_set(EIO, "was changed while it was read; open the view again");
 }
 
 static int by_name(const void *a, const void *b)
@@ -115,7 +118,7 @@ static int collect(struct fs *fs, const struct record_image *image, const struct
 		if (rc || !slices || (images && stands_alone(fs, images, e->ino)))
 			continue;
 		*m = (struct member) { .ino = e->ino, .first = *depth };
-		rc = member_content(fs, e->ino, &m->content);
+		rc = member_content(fs, m);
 		members->count++;
 		*depth += slices;
 	}
@@ -155,7 +158,7 @@ static int list_one(struct fs *fs, const struct record_image *image, struct memb
 		return err_set(ENOMEM, "no memory");
 	members->list[0].ino = image->ino;
 	members->count = 1;
-	return member_content(fs, image->ino, &members->list[0].content);
+	return member_content(fs, &members->list[0]);
 }
 
 int members_list(struct fs *fs, uint32_t dataset, const struct record_image *image, struct members *out)

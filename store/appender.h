@@ -3,8 +3,8 @@
  * from memory until they are there. The file is made with the first write, never opened over an old one, and promised
  * with appender_sync().
  *
- * When the disk is full (-ENOSPC, -EDQUOT) nothing is lost: the bytes stay in memory, no more are taken, and the next
- * call tries again. After any other failure of a write or sync the appender is broken for good: what a later fsync says
+ * When the disk is full (-ENOSPC, -EDQUOT) nothing is lost: the bytes stay in memory, no more are taken than fit there, and the
+ * next call tries again. After any other failure of a write or sync the appender is broken for good: what a later fsync says
  * cannot be believed, so the file is cut back to its last synced byte and every further call fails with -EIO. A failure
  * in the background is told to whoever appends or syncs next.
  *

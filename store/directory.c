@@ -10,8 +10,9 @@ struct directory_limits directory_limits = {
 	.batch_entries = 1 << 19,
 	.tier_entries = 1 << 15,
 	.tier_runs = 4,
-	.filter_bytes = 4 << 20,
-	.filters_bytes = 16 << 20,
+	.large_entries = 1 << 21,
+	.filter_bytes = 14 << 20,
+	.filters_bytes = 32 << 20,
 };
 
 void directory_sums_add(struct directory_sums *sums, const struct directory_entry *entry, int sign)
@@ -217,18 +218,8 @@ void directory_settled(struct directory *d, uint32_t index)
 
 /* ---- looking up ---- */
 
-struct question {
-	const struct key *key;
-	const struct directory_entry *below; /* the newest entry older than this one is wanted; NULL: the newest */
-};
-
-static bool asked_for(const struct question *q, const struct directory_entry *entry)
-{
-	return !q->below || directory_newer(q->below, entry);
-}
-
 /* What the footer of a pack says about a key. 1, 0, -errno. */
-static int ask_footer(struct directory *d, uint32_t index, const struct question *q, struct directory_entry *entry)
+static int ask_footer(struct directory *d, uint32_t index, const struct key *key, struct directory_entry *entry)
 {
 	struct recovered pack;
 	int rc = recover_pack(d->place.io, d->place.settings, d->place.packs_folder, directory_pack_name(d, index), 0,
@@ -242,7 +233,7 @@ static int ask_footer(struct directory *d, uint32_t index, const struct question
 		struct pack_entry e = pack_entry_get(pack.entries.data, i);
 
 		*entry = directory_entry_of(&e, index);
-		if (e.head.kind != PACK_CHUNK || !key_equal(&e.head.key, q->key) || !asked_for(q, entry))
+		if (e.head.kind != PACK_CHUNK || !key_equal(&e.head.key, key))
 			continue;
 		rc = 1;
 		break;
@@ -252,40 +243,44 @@ static int ask_footer(struct directory *d, uint32_t index, const struct question
 }
 
 /* The slow way, for as long as a damaged run is not made again. */
-static int ask_footers(struct directory *d, struct keyrun *run, const struct question *q, struct directory_entry *entry)
+static int ask_footers(struct directory *d, struct keyrun *run, const struct key *key, struct directory_entry *entry)
 {
 	int rc = 0;
 
 	for (uint64_t i = run->head.packs; !rc && i-- > 0;)
 		if (run->packs[i] != KEYRUN_GONE)
-			rc = ask_footer(d, run->packs[i], q, entry);
+			rc = ask_footer(d, run->packs[i], key, entry);
 	return rc;
 }
 
-static int ask_run(struct directory *d, struct keyrun *run, const struct question *q, struct directory_entry *entry)
+static int ask_run(struct directory *d, struct keyrun *run, const struct key *key, struct directory_entry *entry)
 {
 	bool whole = !__atomic_load_n(&run->damaged, __ATOMIC_RELAXED);
-	int rc = keyrun_get(run, q->key, q->below, entry);
+	int rc = keyrun_get(run, key, entry);
 
 	if (whole && __atomic_load_n(&run->damaged, __ATOMIC_RELAXED)) {
 		log_warn("%s; it is made again from the packs", err_text());
 		directory_want(d);
 	}
-	return rc < 0 && rc != -ENOMEM ? ask_footers(d, run, q, entry) : rc;
+	return rc < 0 && rc != -ENOMEM ? ask_footers(d, run, key, entry) : rc;
 }
 
-static int ask(struct directory *d, const struct question *q, struct directory_entry *entry)
+/* Memory, then the runs. *list: the ones that were asked. */
+static int look_up(struct directory *d, const struct key *key, struct directory_entry *entry, const struct run_list **asked)
 {
-	bool found = recent_get(d->recent, q->key, entry) && asked_for(q, entry);
+	bool found = recent_get(d->recent, key, entry);
 	struct run_list *list = directory_list(d); /* after the memory was asked: entries leave it for a run */
 	int rc = 0;
 
+	*asked = list;
+	for (size_t i = 0; i < list->count; i++)
+		keyrun_expect(list->runs[i], key);
 	for (size_t i = 0; rc >= 0 && i < list->count; i++) {
 		struct directory_entry other;
 
 		if (found && list->runs[i]->newest < entry->pack)
 			break;
-		rc = ask_run(d, list->runs[i], q, &other);
+		rc = ask_run(d, list->runs[i], key, &other);
 		if (rc == 1 && (!found || directory_newer(&other, entry))) {
 			*entry = other;
 			found = true;
@@ -295,27 +290,31 @@ static int ask(struct directory *d, const struct question *q, struct directory_e
 	return rc < 0 ? rc : found;
 }
 
-int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
+static bool is_current(struct directory *d, const struct run_list *list)
 {
-	return key_is_hole(key) ? 0 : ask(d, &(struct question) { .key = key }, entry);
+	scope_lock(&d->lock);
+	return d->list == list;
 }
 
-int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry,
-		  struct directory_entry *before)
+int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
 {
-	/* Older ones: a run may have the new record already when its pack was just finished. */
-	struct question older = { key, entry };
-	struct directory_entry old, ignored;
-	int known = ask(d, &older, &old);
-	int rc = known < 0 ? known : recent_set(d->recent, key, entry, &ignored);
+	const struct run_list *asked;
+	int rc;
 
-	if (rc >= 0)
-		rc = directory_note(d, entry->pack, 1, PACK_OPEN);
-	if (rc < 0)
-		return rc;
-	if (known && before)
-		*before = old;
-	return known;
+	if (key_is_hole(key))
+		return 0;
+	do /* entries of a damaged run may go back to memory meanwhile */
+		rc = look_up(d, key, entry, &asked);
+	while (!rc && !is_current(d, asked));
+	return rc;
+}
+
+int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry)
+{
+	struct directory_entry before;
+	int rc = recent_set(d->recent, key, entry, &before);
+
+	return rc < 0 ? rc : directory_note(d, entry->pack, 1, PACK_OPEN);
 }
 
 int directory_load(struct directory *d, uint32_t index, const struct recovered *pack, struct directory_sums *sums)

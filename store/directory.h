@@ -3,16 +3,17 @@
  *
  * The keys of packs that are being written, and of those sealed lately, are in memory (directory_recent.h); those of
  * all other packs are in sorted files, the key runs (keyrun.h, STORE/keys/). A thread of the directory's own makes runs
- * out of the footers of settled packs and merges runs of like size, so that a chunk is written about log4(chunks) times
- * and there are at most some twenty runs: a size-tiered log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil, "The
+ * out of the footers of settled packs and merges runs of like size, so that a chunk is written about eight times at 10^8
+ * chunks and there are at most some twenty runs: a size-tiered log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil, "The
  * log-structured merge-tree", 1996). A look-up asks the memory, then the filter of each run, and reads one page of a
  * run that may have the key.
  *
  * Runs hold nothing that the packs' footers do not say. One that is damaged, stale or gone is made again, meanwhile
- * the footers answer; it costs time, never a chunk.
+ * the footers answer; it costs time, never a chunk. (What memory did to a key before its page was checked no check finds: then remove
+ * STORE/keys.)
  *
- * Memory: about 45 bytes for each chunk of packs that are not in a run yet (some 10^5 chunks), 16 MiB for filters, 8
- * bytes a pack, and some 20 MiB while runs are made.
+ * Memory: about 45 bytes for each chunk of packs that are not in a run yet (some 10^5 chunks), 32 MiB for filters, 8
+ * bytes a pack, and some 50 MiB while runs are made. A store without runs that is opened for reading only keeps all in memory.
  *
  * Threads: any, once directory_begin() has returned. No lock is held across I/O.
  */
@@ -95,10 +96,8 @@ int directory_begin(struct directory *d, struct directory_sums *sums);
 /* 1: found; 0: no pack has it; -ENOMEM, -EMFILE, -ENFILE. Of several records with a key the one in the newest pack
  * counts. */
 int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry);
-/* Enters a chunk of a pack that is being written. 0, or 1 when an older record has that key (then in *before, unless
- * before is NULL); -ENOMEM. */
-int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry,
-		  struct directory_entry *before);
+/* Enters a chunk of a pack that is being written. 0 or -ENOMEM. */
+int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry);
 /* The pack is sealed and on the disk: from now on its footer may stand for its entries. Never waits. */
 void directory_settled(struct directory *d, uint32_t index);
 /* Waits until the thread has nothing more to do, or cannot. For tests and measurements. */

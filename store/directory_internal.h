@@ -12,7 +12,8 @@ struct directory_limits {
 	uint64_t flush_packs;	/* ... or when there are so many packs */
 	uint64_t batch_entries; /* a run made from footers holds about so many at most */
 	uint64_t tier_entries;	/* runs of up to 4 times so many are the lowest tier; each tier has 4 times more */
-	size_t tier_runs;	/* so many runs of a tier are merged; at most KEYRUN_MERGE_MAX */
+	size_t tier_runs;	/* so many runs of a tier are merged, at most KEYRUN_MERGE_MAX ... */
+	uint64_t large_entries; /* ... two in tiers of runs of so many: their filters have no room in memory */
 	uint64_t filter_bytes;	/* filters up to this are kept in memory ... */
 	uint64_t filters_bytes; /* ... up to so many bytes together */
 };

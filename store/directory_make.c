@@ -1,4 +1,5 @@
 /* Makes key runs out of packs' footers: of packs that settled, and again of those in a damaged run. */
+#include <errno.h>
 #include <malloc.h>
 
 #include "store/directory_internal.h"
@@ -41,9 +42,9 @@ static void keep_in_memory(struct directory *d, uint32_t index)
 		d->notes[index].state = PACK_OPEN;
 }
 
-/* Adds what a settled pack's footer says. 1; 0: it is not as it should be, its entries must stay in memory, where they
- * are put; -errno: this time it could not be done. */
-static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b)
+/* Adds what a pack's footer says. 1; 0: it has none, and its entries were put into memory (*listed), or it cannot be read at all;
+ * -errno: this time it could not be done. */
+static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b, bool *listed)
 {
 	struct pack_name name = directory_pack_name(d, index);
 	struct recovered pack;
@@ -59,6 +60,7 @@ static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b)
 		return 0;
 	rc = pack.sealed ? keyrun_builder_add(b, index, name, &pack) : directory_load(d, index, &pack, NULL);
 	buf_free(&pack.entries);
+	*listed = !rc;
 	return rc ? rc : pack.sealed;
 }
 
@@ -134,7 +136,9 @@ static int flush_packs(struct directory *d, const uint32_t *indexes, size_t coun
 	int rc = covered ? 0 : err_set(ENOMEM, "no memory for a run of keys");
 
 	while (!rc && done < count && keyrun_builder_entries(&b) < directory_limits.batch_entries) {
-		rc = gather(d, indexes[done], &b);
+		bool listed; /* else what memory holds of it stays there */
+
+		rc = gather(d, indexes[done], &b, &listed);
 		if (rc >= 0)
 			covered[done++] = rc;
 		rc = rc < 0 ? rc : 0;
@@ -191,10 +195,14 @@ static int again_gather(struct directory *d, struct keyrun *run, struct again *a
 	int rc = 0;
 
 	for (uint64_t i = 0; rc >= 0 && i < run->head.packs; i++) {
+		bool listed = false;
+
 		rc = directory_pause(&breaks);
 		if (rc || run->packs[i] == KEYRUN_GONE)
 			continue;
-		rc = gather(d, run->packs[i], &a->b);
+		rc = gather(d, run->packs[i], &a->b, &listed);
+		if (!rc && !listed) /* only the damaged run still knows of it; it is tried again */
+			return err_set(EIO, "%s cannot be made again: a pack cannot be listed", run->path);
 		if (rc > 0 && keyrun_builder_entries(&a->b) >= directory_limits.batch_entries)
 			rc = again_write(d, a);
 	}

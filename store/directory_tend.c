@@ -10,7 +10,7 @@
 #include "store/log.h"
 #include "store/scope.h"
 
-enum { AGAIN_SECONDS = 60, TIERS_MAX = 24 };
+enum { AGAIN_SECONDS = 60 };
 #define RESERVE_BYTES (UINT64_C(1) << 30) /* is left to data when runs are merged */
 
 /* Packs that settle are not left waiting for a long merge to end. */
@@ -60,34 +60,34 @@ static int merge(struct directory *d, struct keyrun *const *runs, size_t count)
 	return 0;
 }
 
-static unsigned tier_of(const struct keyrun *run)
+/* The runs of one tier, as many as are merged at once. Their number; *entries of them all. */
+static size_t runs_of_tier(const struct run_list *list, uint64_t from, uint64_t to,
+			   struct keyrun *chosen[KEYRUN_MERGE_MAX], uint64_t *entries)
 {
-	uint64_t below = directory_limits.tier_entries * 4;
-	unsigned tier = 0;
+	size_t count = 0;
 
-	while (run->head.entries >= below && tier < TIERS_MAX - 1) {
-		below *= 4;
-		tier++;
+	*entries = 0;
+	for (size_t i = 0; i < list->count && count < KEYRUN_MERGE_MAX; i++) {
+		uint64_t more = list->runs[i]->head.entries;
+
+		if (more < from || more >= to || *entries + more > UINT32_MAX)
+			continue;
+		*entries += more;
+		chosen[count++] = list->runs[i];
 	}
-	return tier;
+	return count;
 }
 
 /* The runs to merge next, those of the lowest tier that has enough. Their number or 0. */
 static size_t choose(struct directory *d, const struct run_list *list, struct keyrun *chosen[KEYRUN_MERGE_MAX])
 {
-	for (unsigned tier = 0; tier < TIERS_MAX; tier++) {
-		uint64_t entries = 0;
-		size_t count = 0;
+	uint64_t to = directory_limits.tier_entries * 4, entries;
 
-		for (size_t i = 0; i < list->count && count < KEYRUN_MERGE_MAX; i++) {
-			struct keyrun *run = list->runs[i];
+	for (uint64_t from = 0; from <= UINT32_MAX; from = to, to *= 4) {
+		size_t enough = from >= directory_limits.large_entries ? 2 : directory_limits.tier_runs;
+		size_t count = runs_of_tier(list, from, to, chosen, &entries);
 
-			if (tier_of(run) != tier || entries + run->head.entries > UINT32_MAX)
-				continue;
-			entries += run->head.entries;
-			chosen[count++] = run;
-		}
-		if (count >= directory_limits.tier_runs && room_for(d, entries))
+		if (count >= enough && room_for(d, entries))
 			return count;
 	}
 	return 0;

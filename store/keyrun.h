@@ -53,11 +53,12 @@ void keyrun_set_packs(struct keyrun *run, uint32_t *packs);
 void keyrun_load_filter(struct keyrun *run);
 uint64_t keyrun_filter_bytes(const struct keyrun *run);
 
-/* 1: found, the newest entry that is older than `below` (NULL: the newest of all) and whose pack is not gone; 0: not
- * there; -EBADMSG: damaged where the key would be; -errno. Of a damaged filter nothing is believed: it only makes the
- * search longer. */
-int keyrun_get(struct keyrun *run, const struct key *key, const struct directory_entry *below,
-	       struct directory_entry *entry);
+/* 1: found, the newest entry whose pack is not gone; 0: not there; -EBADMSG: damaged where the key would be; -errno. Of
+ * a damaged filter nothing is believed: it only makes the search longer. */
+int keyrun_get(struct keyrun *run, const struct key *key, struct directory_entry *entry);
+
+/* Only a hint: the run will be asked for the key soon. So that the memory of many filters is waited for once. */
+void keyrun_expect(const struct keyrun *run, const struct key *key);
 
 struct keyrun_cursor { /* goes through all entries in order; of one key the newest first */
 	struct keyrun *run;

@@ -189,6 +189,14 @@ void keyrun_load_filter(struct keyrun *run)
 		__atomic_store_n(&run->filter, bytes, __ATOMIC_RELEASE);
 }
 
+void keyrun_expect(const struct keyrun *run, const struct key *key)
+{
+	const uint8_t *filter = __atomic_load_n(&run->filter, __ATOMIC_ACQUIRE);
+
+	if (filter)
+		__builtin_prefetch(filter + keyrun_block_of(key, run->head.blocks) * KEYRUN_BLOCK_BYTES);
+}
+
 /* The block of a filter that stands for a key: from memory, or into bytes[]. 0 or -errno. */
 static int find_block(struct keyrun *run, uint64_t number, uint8_t bytes[KEYRUN_BLOCK_BYTES], const uint8_t **block)
 {
@@ -282,7 +290,7 @@ static int take_entry(struct keyrun *run, const uint8_t *from, struct keyrun_ent
 
 /* 1: found; 0: not there; -EAGAIN: look on at the next page; -EBADMSG. */
 static int look_in(struct keyrun *run, const uint8_t *page, uint64_t count, const struct key *key,
-		   const struct directory_entry *below, struct directory_entry *entry)
+		   struct directory_entry *entry)
 {
 	for (uint64_t i = lower_bound(page, count, key); i < count; i++) {
 		struct keyrun_entry found;
@@ -292,7 +300,7 @@ static int look_in(struct keyrun *run, const uint8_t *page, uint64_t count, cons
 		if (memcmp(entry_at(page, i), key->bytes, KEY_BYTES) != 0)
 			return 0;
 		rc = take_entry(run, entry_at(page, i), &found, &place);
-		if (!rc || (rc == 1 && below && !directory_newer(below, &found.at)))
+		if (!rc)
 			continue;
 		*entry = found.at;
 		return rc;
@@ -300,8 +308,7 @@ static int look_in(struct keyrun *run, const uint8_t *page, uint64_t count, cons
 	return -EAGAIN;
 }
 
-int keyrun_get(struct keyrun *run, const struct key *key, const struct directory_entry *below,
-	       struct directory_entry *entry)
+int keyrun_get(struct keyrun *run, const struct key *key, struct directory_entry *entry)
 {
 	uint8_t page[KEYRUN_PAGE_BYTES];
 	uint32_t first, end;
@@ -328,7 +335,7 @@ int keyrun_get(struct keyrun *run, const struct key *key, const struct directory
 	for (rc = -EAGAIN; rc == -EAGAIN && low <= high; low++) {
 		rc = read_page(run, low, page);
 		if (!rc)
-			rc = look_in(run, page, entries_in(run, low), key, below, entry);
+			rc = look_in(run, page, entries_in(run, low), key, entry);
 	}
 	return rc == -EAGAIN ? 0 : rc;
 }

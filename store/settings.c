@@ -257,7 +257,6 @@ static bool lists(const json_t *names, const char *name)
 int settings_add_features(const struct io *io, const char *path, unsigned wanted)
 {
 	scope_json json_t *root = NULL;
-	bool changed = false;
 	json_t *names;
 	int rc = load(io, path, &root);
 
@@ -269,7 +268,7 @@ int settings_add_features(const struct io *io, const char *path, unsigned wanted
 			continue;
 		if (json_array_append_new(names, json_string(features[i].name)))
 			return err_set(ENOMEM, "no memory for %s", path);
-		changed = true;
 	}
-	return changed ? save(io, path, root) : 0;
+	/* What was there already may be there only until the power goes, when a sync failed before: it is written again. */
+	return save(io, path, root);
 }

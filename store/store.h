@@ -8,7 +8,7 @@
  * Durability: a chunk is promised when store_sync() has returned 0 after its store_put(). Every chunk was decoded and compared
  * with what was given before store_put() returns.
  *
- * Threads: everything may be called from any thread. One appender inside; reads take no lock across I/O.
+ * Threads: everything may be called from any thread. One pack grows at a time; reads take no lock across I/O.
  */
 #ifndef TOMOFS_STORE_H
 #define TOMOFS_STORE_H
@@ -37,12 +37,12 @@ struct store_options {
 	unsigned flags;
 };
 
-/* Opens a store: takes the lock, reads the packs' footers, cuts the torn tail of the last pack to its last whole record.
+/* Opens a store: takes the lock, finds the keys (directory.h), cuts the torn tail of the last pack to its last whole record.
  * 0; -ENOENT: no such folder; -EINVAL: it is not a tomofs store, or its format is too new (the sentence says which);
  * -EBUSY: another process has it open (the sentence names its pid and mount point); -errno. */
 int store_open(struct store **out, const char *path, const struct store_options *options);
 
-/* Syncs, seals what is full and lets go of the lock. NULL is fine. */
+/* Syncs, seals the pack that grows and lets go of the lock. NULL is fine. */
 void store_close(struct store *store);
 
 /* Remembers, in STORE/lock after the pid, where the store is mounted; for the sentence that others get. */

@@ -18,6 +18,8 @@ enum {
 struct claim { /* a key that one thread is putting; others wait */
 	struct key key;
 	struct claim *next;
+	bool replaces; /* a record that cannot be read back ... */
+	struct directory_entry before; /* ... which is this one */
 };
 
 struct written_pack {

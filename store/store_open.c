@@ -312,6 +312,8 @@ static int enter_store(struct store *s, const struct store_options *options)
 
 	if (!rc && !s->read_only)
 		rc = lock_take(s->path, &s->lock_fd);
+	if (!rc && !s->read_only)
+		rc = look_at(s); /* again: whoever had the lock until now may have added a feature */
 	if (!rc)
 		rc = cache_new(&s->cache, options->cache_bytes ? options->cache_bytes : CACHE_BYTES);
 	if (!rc)

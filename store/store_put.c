@@ -19,7 +19,8 @@ static int collision(const struct key *key)
 		       text);
 }
 
-/* The held bytes differ from the given ones: two chunks with one key, or one that did not come back as it was stored? */
+/* The held bytes differ from the given ones: two chunks with one key, or one that did not come back as it was stored?
+ */
 static int differs(struct store *s, const struct key *key, const struct directory_entry *held, const void *found)
 {
 	if (!store_fetch_check(s, key, held, found))
@@ -28,7 +29,8 @@ static int differs(struct store *s, const struct key *key, const struct director
 	return KNOWN_DAMAGED;
 }
 
-/* Reads what is held into the thread's own memory: data that comes again must not push out of the cache what is read. */
+/* Reads what is held into the thread's own memory: data that comes again must not push out of the cache what is read.
+ */
 static int compare_stored(struct store *s, const struct key *key, const struct directory_entry *held, const void *bytes,
 			  size_t len)
 {
@@ -96,48 +98,52 @@ static bool same_place(const struct directory_entry *a, const struct directory_e
 	return a->pack == b->pack && a->off == b->off;
 }
 
-/* KNOWN_SAME: nothing to write. KNOWN_NOT: the claim is taken, write it. -errno. */
+/* KNOWN_SAME: nothing to write. KNOWN_NOT: the claim is taken, write it. -errno. Nobody has to wait while bytes are
+ * compared; after that the directory is asked again, for somebody may have been faster. */
 static int find_or_claim(struct store *s, struct claim *claim, const void *bytes, size_t len)
 {
+	claim->replaces = false;
 	for (;;) {
-		struct directory_entry held, now;
-		int known = directory_get(s->directory, &claim->key, &held), still;
-		int rc = known > 0 ? compare(s, &claim->key, &held, bytes, len) : known;
+		struct directory_entry held;
+		int known, rc;
 
+		claim_take(s, claim);
+		known = directory_get(s->directory, &claim->key, &held);
+		if (!known)
+			claim->replaces = false;
+		if (!known || (known > 0 && claim->replaces && same_place(&held, &claim->before)))
+			return KNOWN_NOT;
+		claim_drop(s, claim);
+		rc = known < 0 ? known : compare(s, &claim->key, &held, bytes, len);
 		if (rc < 0 || rc == KNOWN_SAME)
 			return rc;
-		claim_take(s, claim);
-		still = directory_get(s->directory, &claim->key, &now);
-		if (still == known && (!still || same_place(&held, &now)))
-			return KNOWN_NOT;
-		claim_drop(s, claim); /* somebody was faster: look at what was written */
-		if (still < 0)
-			return still;
+		claim->replaces = true;
+		claim->before = held;
 	}
 }
 
-static int enter(struct store *s, const struct key *key, const struct directory_entry *entry)
+static int enter(struct store *s, const struct claim *claim, const struct directory_entry *entry)
 {
-	struct directory_entry before;
-	int rc = directory_set(s->directory, key, entry, &before);
+	int rc = directory_set(s->directory, &claim->key, entry);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	scope_lock(&s->lock);
-	if (rc)
-		store_count(s, &before, -1);
+	if (claim->replaces)
+		store_count(s, &claim->before, -1);
 	store_count(s, entry, 1);
 	return 0;
 }
 
-static int append_chunk(struct store *s, const struct key *key, size_t len, const struct buf *payload, enum codec codec)
+static int append_chunk(struct store *s, const struct claim *claim, size_t len, const struct buf *payload,
+			enum codec codec)
 {
 	struct pack_head head = { .kind = PACK_CHUNK,
 				  .version = 1,
 				  .codec = (uint8_t)codec,
 				  .plain_len = (uint32_t)len,
 				  .stored_len = (uint32_t)payload->len,
-				  .key = *key };
+				  .key = claim->key };
 	struct directory_entry entry = { .stored_len = head.stored_len,
 					 .plain_len = head.plain_len,
 					 .codec = head.codec };
@@ -148,20 +154,20 @@ static int append_chunk(struct store *s, const struct key *key, size_t len, cons
 	if (!rc)
 		rc = store_append(s, &head, payload->data, &entry);
 	if (!rc)
-		rc = enter(s, key, &entry);
+		rc = enter(s, claim, &entry);
 	if (!rc)
 		store_room_used(s, PACK_HEAD_BYTES + payload->len);
 	return rc;
 }
 
 static int write_chunk(struct store *s, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,
-		       const struct key *key)
+		       const struct claim *claim)
 {
 	struct buf *payload = scratch_take(SCRATCH_PAYLOAD);
 	enum codec codec;
 	int rc = payload ? codec_encode(plan, off, bytes, len, payload, &codec) : -ENOMEM;
 
-	return rc ? rc : append_chunk(s, key, len, payload, codec);
+	return rc ? rc : append_chunk(s, claim, len, payload, codec);
 }
 
 int store_put(struct store *s, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,
@@ -182,7 +188,7 @@ int store_put(struct store *s, const struct chunk_plan *plan, uint64_t off, cons
 	if (rc < 0)
 		return rc;
 	if (rc == KNOWN_NOT) {
-		int written = write_chunk(s, plan, off, bytes, len, key);
+		int written = write_chunk(s, plan, off, bytes, len, &claim);
 
 		claim_drop(s, &claim);
 		if (written)

@@ -154,6 +154,40 @@ static void test_size_is_never_old(void)
 	rig_close(&r);
 }
 
+/* ---- flushed again and again ---- */
+
+/* A program that closes a duplicated descriptor after each page: the file is cut once, not at each flush. And a file that is flushed and
+ * stays open is in the catalog soon all the same. */
+static void test_many_flushes(void)
+{
+	enum { PAGE = 20000 };
+	struct store_stats before, after;
+	struct content c = { 0 };
+	struct file *f;
+	struct rig r;
+	uint64_t ino;
+
+	rig_new(&r, "flushes", NULL);
+	ino = make_file(&r, "pages");
+	store_stats(r.store, &before);
+	CHECK_RC(file_open(r.files, ino, true, &f));
+	for (size_t at = 0; at + PAGE <= BIG; at += PAGE) {
+		CHECK(file_write(f, &caller_self, at, bytes + at, PAGE, false) == PAGE);
+		CHECK_RC(file_flush(f, &caller_self));
+	}
+	for (int i = 0; i < 100 && c.size != BIG / PAGE * PAGE; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+		catalog_content(r.catalog, ino, &c);
+	}
+	CHECK(c.size == BIG / PAGE * PAGE);
+	CHECK_RC(file_release(f, &caller_self, true));
+	CHECK_RC(files_settle(r.files));
+	store_stats(r.store, &after);
+	CHECK(after.put_bytes - before.put_bytes < BIG + (4 << 20)); /* at each flush: nearly three times as much */
+	CHECK(read_whole(&r, ino) == BIG / PAGE * PAGE && memcmp(got, bytes, BIG / PAGE * PAGE) == 0);
+	rig_close(&r);
+}
+
 /* ---- a full disk ---- */
 
 static void wait_until_stored(struct rig *r)
@@ -212,6 +246,7 @@ static void test_failing_disk(void)
 	static const char *const names[] = { "good", "bad1", "bad2", "bad3", "bad4", "bad5", "bad6", "bad7", "bad8" };
 	struct faultio *disk = faultio_new();
 	struct rig r;
+	struct file *f;
 	uint64_t good, bad = 0;
 	int rc = 0, files = 1;
 
@@ -233,6 +268,11 @@ static void test_failing_disk(void)
 	CHECK(closed_count == files);
 	CHECK(read_whole(&r, bad) == -EIO);
 	CHECK(strstr(err_text(), "datasets/bad"));
+	CHECK_RC(file_open(r.files, bad, true, &f)); /* nor does another writer, who is told, make something of it */
+	CHECK(file_write(f, &caller_self, 0, "x", 1, false) == -EIO);
+	file_release(f, &caller_self, true);
+	files_settle(r.files);
+	CHECK(read_whole(&r, bad) == -EIO);
 	CHECK(read_whole(&r, good) == 100000 && memcmp(got, bytes, 100000) == 0);
 	CHECK(files_dirty(r.files) == 0);
 	rig_close(&r);
@@ -243,11 +283,83 @@ static void test_failing_disk(void)
 	faultio_free(disk);
 }
 
+/* A reader's fsync on a full disk is told; the writer, who is gone, was not: the file must not come out empty when the disk fails. */
+static void test_reader_is_told(void)
+{
+	struct faultio *disk = faultio_new();
+	uint64_t ino = 0;
+	struct file *f;
+	struct rig r;
+
+	rig_new(&r, "reader", faultio_io(disk));
+	faultio_fail_from(disk, FAULT_WRITE, 1, ENOSPC);
+	for (int i = 0; i < 8 && !files_settle(r.files); i++) {
+		char name[20];
+
+		snprintf(name, sizeof name, "scan%d", i);
+		random_fill(bytes, BIG, 30 + (uint64_t)i);
+		ino = make_file(&r, name);
+		copy_in(&r, ino, BIG);
+	}
+	CHECK_RC(file_open(r.files, ino, false, &f));
+	CHECK(file_fsync(f, &caller_self) == -ENOSPC);
+	CHECK_RC(file_release(f, &caller_self, false));
+	faultio_reset(disk);
+	faultio_fail_from(disk, FAULT_WRITE, 1, EIO);
+	for (int i = 0; i < 40 && files_settle(r.files) != -EIO; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	CHECK(read_whole(&r, ino) == -EIO);
+	rig_close(&r);
+	faultio_free(disk);
+}
+
+static atomic_bool enough;
+
+static void *write_on(void *arg)
+{
+	struct file *f = arg;
+
+	for (uint64_t at = 0; !enough; at += BLOCK) {
+		CHECK(file_write(f, &caller_self, at, bytes + at % (4 << 20), BLOCK, false) == BLOCK);
+		if (at == 4 << 20)
+			CHECK_RC(file_flush(f, &caller_self));
+	}
+	return NULL;
+}
+
+/* What was promised is committed although the writer goes on faster than the store takes it, and nobody who settles waits for its end. */
+static void test_fast_writer(void)
+{
+	struct content c = { 0 };
+	struct file *f;
+	struct rig r;
+	pthread_t thread;
+	uint64_t ino;
+
+	rig_new(&r, "fast", NULL);
+	ino = make_file(&r, "stream");
+	CHECK_RC(file_open(r.files, ino, true, &f));
+	pthread_create(&thread, NULL, write_on, f);
+	for (int i = 0; i < 80 && c.size < 4 << 20; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+		catalog_content(r.catalog, ino, &c);
+	}
+	CHECK(c.size >= 4 << 20);
+	CHECK_RC(files_settle(r.files));
+	enough = true;
+	pthread_join(thread, NULL);
+	CHECK_RC(file_release(f, &caller_self, true));
+	rig_close(&r);
+}
+
 int main(void)
 {
 	random_fill(bytes, BIG, 5);
 	test_size_is_never_old();
+	test_many_flushes();
 	test_full_disk();
 	test_failing_disk();
+	test_reader_is_told();
+	test_fast_writer();
 	return check_done();
 }

@@ -109,7 +109,7 @@ static void check_get(struct keyrun *run, const struct keyrun_entry *all, size_t
 {
 	struct directory_entry found, expected = { .pack = 0 };
 	bool there = false;
-	int rc = keyrun_get(run, &all[i].key, NULL, &found);
+	int rc = keyrun_get(run, &all[i].key, &found);
 
 	while (i && key_equal(&all[i - 1].key, &all[i].key))
 		i--;
@@ -133,7 +133,7 @@ static void check_all(struct keyrun *run, const struct keyrun_entry *all, size_t
 		struct keyrun_entry other = random_entry(1);
 		uint64_t block = keyrun_block_of(&other.key, run->head.blocks);
 
-		CHECK(keyrun_get(run, &other.key, NULL, &other.at) == 0);
+		CHECK(keyrun_get(run, &other.key, &other.at) == 0);
 		if (!run->filter)
 			continue;
 		CHECK(keyrun_block_whole(run->filter + block * KEYRUN_BLOCK_BYTES, run->head.nonce, block));
@@ -305,7 +305,7 @@ static int look(const struct directory_place *place, const struct keyrun_entry *
 
 		while (first && key_equal(&all[first - 1].key, &all[i].key))
 			first--;
-		rc = keyrun_get(run, &all[i].key, NULL, &found);
+		rc = keyrun_get(run, &all[i].key, &found);
 		CHECK(rc == 1 || rc == -EBADMSG);
 		CHECK(rc != 1 || same_place(&found, &all[first].at));
 		CHECK(rc == 1 || run->damaged);

@@ -61,13 +61,14 @@ struct damage {
 	struct bar bar;
 };
 
-/* May be called by another thread than bar_draw(): a line that stays behind is all that can happen. */
+/* One at a time, and never at the same time as bar_draw(). */
 static void print_damage(void *ctx, const char *sentence)
 {
 	struct damage *d = ctx;
 
 	d->count++;
-	fprintf(d->json ? stderr : stdout, "%sdamaged: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", sentence);
+	bar_clear(&d->bar);
+	fprintf(d->json ? stderr : stdout, "damaged: %s\n", sentence);
 }
 
 static int verify_journal(struct store *store, struct damage *damage, uint64_t *records)

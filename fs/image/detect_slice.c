@@ -144,12 +144,12 @@ static float comb(const struct lags *l, size_t k)
 	return n ? sum / (float)n : 0;
 }
 
-/* The rise at a lag, or with a known size, which is exact, at a peak beside it, which noise may have moved. */
+/* The rise at a lag, or with a known size, which is exact, at a peak close by: noise may have moved it a little. */
 static float rise_near(const struct lags *l, const struct file_fit *fit, size_t k)
 {
 	float most = l->rise[k];
 
-	for (size_t d = 1; fit && d <= 2; d++)
+	for (size_t d = 1; fit && k >= 128 && d <= 2; d++)
 		most = fmaxf(most, fmaxf(l->rise[k - d], k + d < l->end ? l->rise[k + d] : 0));
 	return most;
 }

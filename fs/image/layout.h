@@ -4,9 +4,10 @@
  * comes in.
  *
  *     TIFF, BigTIFF   from its directories (IFDs), in whatever order a writer puts these, their tables and the pixels;
- * any strips or tiles without compression; pages that follow without a directory (ImageJ, STK, tifffile) raw volume
- * from a hint (sidecar, neighbouring file), from sizes in its name, from a header that says so (MetaImage, NRRD), else
- * from its bytes (detect.h) all else        content-defined
+ *                     any strips or tiles without compression; pages that follow without a directory
+ *     raw volume      from a hint (sidecar, neighbouring file), from sizes in its name, from a header that says so
+ *                     (MetaImage, NRRD, npy, MRC, NIfTI, DICOM), else from its bytes (detect.h)
+ *     all else        content-defined
  *
  * Headers, directories and tables are chunks of their own, so that a changed one adds little. What stands in a file
  * before the directory that tells about it is waited for, or predicted from the page before; a wrong prediction costs

@@ -25,7 +25,7 @@ enum {
 	FORMAT = 339,
 	STK_PLANES = 33629,
 };
-enum { RUNS_MAX = 64, RUN_LEAST = 64 << 10, IMAGES_MAX = 1 << 30, DESCRIPTION_NEAR = 64 << 10 };
+enum { RUNS_MAX = 64, RUN_LEAST = 64 << 10, DESCRIPTION_NEAR = 64 << 10 };
 #define SLICE_MAX (UINT64_C(1) << 40)
 
 static unsigned type_bytes(uint64_t type)

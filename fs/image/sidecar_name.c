@@ -1,7 +1,7 @@
 /*
  * The geometry of a raw volume from its file name, as people write it: "bone_1000x1000x500_16bit.raw" (x, y, z),
  * "scan-512x512x300-float32-be.vol", "bone 5.2um 64x32x16.raw". Without a type it follows from the size when that can
- * only be one. The product must be the file's size exactly.
+ * only be one. Where the size of the file is known, the product must be it exactly.
  */
 
 #include <ctype.h>

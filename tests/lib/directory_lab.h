@@ -33,6 +33,7 @@ static inline void small_limits(void)
 						       .batch_entries = 300,
 						       .tier_entries = 40,
 						       .tier_runs = 3,
+						       .large_entries = 600,
 						       .filter_bytes = 1500,
 						       .filters_bytes = 4000 };
 }
