@@ -4,21 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/file.h"
-#include "tests/lib/check.h"
 #include "tests/lib/faultio.h"
+#include "tests/lib/file_lab.h"
 
 enum { MODEL_MAX = 24 << 20, STEPS = 400 };
-
-struct rig {
-	struct store *store;
-	struct journal *journal;
-	struct catalog *catalog;
-	struct files *files;
-	char path[512];
-	const struct io *io;
-};
-
 static uint64_t seed = 7;
 
 static uint64_t rnd(uint64_t below)
@@ -27,38 +16,6 @@ static uint64_t rnd(uint64_t below)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	return seed % below;
-}
-
-static void rig_open(struct rig *r)
-{
-	struct store_options options = { .io = r->io };
-
-	CHECK_RC(store_open(&r->store, r->path, &options));
-	CHECK_RC(journal_open(&r->journal, r->store));
-	CHECK_RC(catalog_open(&r->catalog, r->store, r->journal));
-	CHECK_RC(files_new(&r->files, r->store, r->catalog, 16 << 20));
-}
-
-static void rig_close(struct rig *r)
-{
-	CHECK_RC(files_free(r->files));
-	CHECK_RC(catalog_close(r->catalog));
-	journal_close(r->journal);
-	store_close(r->store);
-}
-
-static uint64_t make_file(struct rig *r, const char *name)
-{
-	struct actor actor = { .user = "", .program = "test" };
-	struct record rec = { .kind = REC_NODE };
-
-	rec.node.ino = catalog_new_ino(r->catalog);
-	rec.node.parent = INO_DATASETS;
-	rec.node.name = name;
-	rec.node.mode = S_IFREG | 0644;
-	rec.node.owner = rec.node.target = "";
-	CHECK_RC(catalog_apply(r->catalog, &actor, &rec));
-	return rec.node.ino;
 }
 
 static void fill(uint8_t *to, size_t len)
@@ -269,19 +226,17 @@ static void test_small(struct rig *r)
 }
 
 /* A write that could not be kept never becomes the file's content, also when somebody kept the file open meanwhile. */
-static void test_failed_write(const char *dir)
+static void test_failed_write(void)
 {
 	enum { GOOD = 400000, BIG = 14 << 20, BLOCK = 1 << 17 };
 	static uint8_t good[GOOD], big[BIG];
 	struct faultio *fault = faultio_new();
-	struct rig r = { .io = faultio_io(fault) };
+	struct rig r = { .io = faultio_io(fault), .budget = 16 << 20 };
 	struct file *reader, *writer;
 	uint64_t ino;
 	int rc = 0;
 
-	snprintf(r.path, sizeof r.path, "%s/failing", dir);
-	CHECK_RC(store_create(r.path));
-	rig_open(&r);
+	rig_new(&r, "failing");
 	ino = make_file(&r, "f");
 	for (size_t i = 0; i < GOOD; i++)
 		good[i] = (uint8_t)rnd(256);
@@ -316,16 +271,14 @@ static void test_failed_write(const char *dir)
 
 int main(void)
 {
-	struct rig r = { 0 };
+	struct rig r = { .budget = 16 << 20 };
 
-	snprintf(r.path, sizeof r.path, "%s/store", check_tmpdir());
-	CHECK_RC(store_create(r.path));
-	rig_open(&r);
+	rig_new(&r, "store");
 	test_small(&r);
 	test_model(&r);
 	test_large(&r);
 	test_threads(&r);
 	rig_close(&r);
-	test_failed_write(check_tmpdir());
+	test_failed_write();
 	return check_done();
 }

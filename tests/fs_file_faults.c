@@ -11,63 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/file.h"
-#include "tests/lib/check.h"
 #include "tests/lib/faultio.h"
+#include "tests/lib/file_lab.h"
 #include "tests/lib/random.h"
 
 enum { BYTES_MAX = 24 << 20, BLOCK = 128 << 10 };
 
-struct rig {
-	struct store *store;
-	struct journal *journal;
-	struct catalog *catalog;
-	struct files *files;
-	const struct io *io;
-	char path[512];
-};
-
 static uint8_t model[BYTES_MAX], other[BYTES_MAX], got[BYTES_MAX];
-
-static void rig_open(struct rig *r)
-{
-	struct store_options options = { .io = r->io, .cache_bytes = 8 << 20, .threads = 2 };
-
-	CHECK_RC(store_open(&r->store, r->path, &options));
-	CHECK_RC(journal_open(&r->journal, r->store));
-	CHECK_RC(catalog_open(&r->catalog, r->store, r->journal));
-	CHECK_RC(files_new(&r->files, r->store, r->catalog, 64 << 20));
-}
-
-static void rig_close(struct rig *r)
-{
-	CHECK_RC(files_free(r->files));
-	catalog_close(r->catalog); /* fails after the disk did */
-	journal_close(r->journal);
-	store_close(r->store);
-}
-
-static void rig_new(struct rig *r, const struct io *io)
-{
-	*r = (struct rig) { .io = io };
-	snprintf(r->path, sizeof r->path, "%s/store", check_tmpdir());
-	CHECK_RC(store_create(r->path));
-	rig_open(r);
-}
-
-static uint64_t make_file(struct rig *r, const char *name)
-{
-	struct actor actor = { .user = "", .program = "test" };
-	struct record rec = { .kind = REC_NODE };
-
-	rec.node.ino = catalog_new_ino(r->catalog);
-	rec.node.parent = INO_DATASETS;
-	rec.node.name = name;
-	rec.node.mode = S_IFREG | 0644;
-	rec.node.owner = rec.node.target = "";
-	CHECK_RC(catalog_apply(r->catalog, &actor, &rec));
-	return rec.node.ino;
-}
 
 static void write_all(struct file *f, const uint8_t *from, uint64_t off, size_t len)
 {
@@ -193,11 +143,12 @@ static void test_failing_disk(void)
 {
 	struct faultio *disk = faultio_new();
 	struct file *reader, *f, *to_lose;
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	uint64_t ino, lost, size;
 	int64_t mtime, n;
 
-	rig_new(&r, faultio_io(disk));
+	r.io = faultio_io(disk);
+	rig_new(&r, "store");
 	make_stored(&r, "kept", model, 1 << 20, &ino);
 	make_stored(&r, "lost", other, 100000, &lost);
 	CHECK_RC(files_settle(r.files));
@@ -220,7 +171,7 @@ static void test_failing_disk(void)
 	n = file_read(reader, 0, got, BYTES_MAX);
 	CHECK(n == 1 << 20 && memcmp(got, model, 1 << 20) == 0);
 	CHECK_RC(file_release(reader, &caller_self, false));
-	rig_close(&r);
+	rig_close_failing(&r);
 	faultio_reset(disk);
 	rig_open(&r);
 	check_stored(&r, ino, model, 1 << 20);
@@ -264,10 +215,10 @@ static void test_damage(void)
 	enum { SIZE = 6 << 20 };
 	int64_t n, errors = 0;
 	struct file *f;
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	uint64_t ino;
 
-	rig_new(&r, NULL);
+	rig_new(&r, "store");
 	random_fill(model, SIZE, 3);
 	make_stored(&r, "scan", model, SIZE, &ino);
 	CHECK_RC(files_settle(r.files));
@@ -403,13 +354,13 @@ static void test_truncating(struct rig *r)
 
 int main(void)
 {
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 
 	random_fill(model, BYTES_MAX, 1);
 	random_fill(other, BYTES_MAX, 2);
 	for (size_t i = 0; i < BYTES_MAX; i++)
 		other[i] &= 0x0f; /* can be compressed, which takes time */
-	rig_new(&r, NULL);
+	rig_new(&r, "store");
 	test_early_rewrite(&r);
 	test_replace(&r);
 	test_growing(&r);

@@ -7,68 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "fs/file.h"
 #include "store/err.h"
-#include "tests/lib/check.h"
 #include "tests/lib/faultio.h"
+#include "tests/lib/file_lab.h"
 #include "tests/lib/random.h"
 
 enum { BIG = 15 << 19, BLOCK = 128 << 10 }; /* less than is handed over before the close, more than an appender keeps */
 
-struct rig {
-	struct store *store;
-	struct journal *journal;
-	struct catalog *catalog;
-	struct files *files;
-	const struct io *io;
-	char path[512];
-};
-
 static uint8_t bytes[BIG], got[BIG + 1];
-
-static void rig_open(struct rig *r)
-{
-	struct store_options options = { .io = r->io, .cache_bytes = 8 << 20, .threads = 2 };
-
-	CHECK_RC(store_open(&r->store, r->path, &options));
-	CHECK_RC(journal_open(&r->journal, r->store));
-	CHECK_RC(catalog_open(&r->catalog, r->store, r->journal));
-	CHECK_RC(files_new(&r->files, r->store, r->catalog, 64 << 20));
-}
-
-static void rig_close(struct rig *r)
-{
-	files_free(r->files); /* these fail after the disk did */
-	catalog_close(r->catalog);
-	journal_close(r->journal);
-	store_close(r->store);
-}
-
-static void rig_new(struct rig *r, const char *name, const struct io *io)
-{
-	*r = (struct rig) { .io = io };
-	snprintf(r->path, sizeof r->path, "%s/%s", check_tmpdir(), name);
-	CHECK_RC(store_create(r->path));
-	rig_open(r);
-}
-
-static uint64_t make_file(struct rig *r, const char *name)
-{
-	struct actor actor = { .user = "", .program = "test" };
-	struct record rec = { .kind = REC_NODE };
-
-	rec.node.ino = catalog_new_ino(r->catalog);
-	rec.node.parent = INO_DATASETS;
-	rec.node.name = name;
-	rec.node.mode = S_IFREG | 0644;
-	rec.node.owner = rec.node.target = "";
-	CHECK_RC(catalog_apply(r->catalog, &actor, &rec));
-	return rec.node.ino;
-}
 
 static void copy_in(struct rig *r, uint64_t ino, size_t len)
 {
@@ -130,10 +79,10 @@ static void *watch(void *arg)
 /* From the close on everybody sees the whole file, whether the catalog has it or not. */
 static void test_size_is_never_old(void)
 {
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	pthread_t thread;
 
-	rig_new(&r, "sizes", NULL);
+	rig_new(&r, "sizes");
 	watched.rig = &r;
 	pthread_create(&thread, NULL, watch, NULL);
 	for (int i = 0; i < 40; i++) {
@@ -164,10 +113,10 @@ static void test_many_flushes(void)
 	struct store_stats before, after;
 	struct content c = { 0 };
 	struct file *f;
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	uint64_t ino;
 
-	rig_new(&r, "flushes", NULL);
+	rig_new(&r, "flushes");
 	ino = make_file(&r, "pages");
 	store_stats(r.store, &before);
 	CHECK_RC(file_open(r.files, ino, true, &f));
@@ -201,11 +150,12 @@ static void test_full_disk(void)
 {
 	struct faultio *disk = faultio_new();
 	struct content c;
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	uint64_t ino = 0;
 	int rc = 0;
 
-	rig_new(&r, "full", faultio_io(disk));
+	r.io = faultio_io(disk);
+	rig_new(&r, "full");
 	faultio_fail_from(disk, FAULT_WRITE, 1, ENOSPC);
 	for (int i = 0; !rc && i < 8; i++) { /* the store keeps some MiB in memory */
 		char name[20];
@@ -245,12 +195,13 @@ static void test_failing_disk(void)
 {
 	static const char *const names[] = { "good", "bad1", "bad2", "bad3", "bad4", "bad5", "bad6", "bad7", "bad8" };
 	struct faultio *disk = faultio_new();
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	struct file *f;
 	uint64_t good, bad = 0;
 	int rc = 0, files = 1;
 
-	rig_new(&r, "failing", faultio_io(disk));
+	r.io = faultio_io(disk);
+	rig_new(&r, "failing");
 	files_on_close(r.files, note_closed, NULL, NULL);
 	good = make_file(&r, names[0]);
 	copy_in(&r, good, 100000);
@@ -275,11 +226,11 @@ static void test_failing_disk(void)
 	CHECK(read_whole(&r, bad) == -EIO);
 	CHECK(read_whole(&r, good) == 100000 && memcmp(got, bytes, 100000) == 0);
 	CHECK(files_dirty(r.files) == 0);
-	rig_close(&r);
+	rig_close_failing(&r);
 	faultio_reset(disk);
 	rig_open(&r);
 	CHECK(read_whole(&r, good) == 100000 && memcmp(got, bytes, 100000) == 0);
-	rig_close(&r);
+	rig_close_failing(&r);
 	faultio_free(disk);
 }
 
@@ -289,9 +240,10 @@ static void test_reader_is_told(void)
 	struct faultio *disk = faultio_new();
 	uint64_t ino = 0;
 	struct file *f;
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 
-	rig_new(&r, "reader", faultio_io(disk));
+	r.io = faultio_io(disk);
+	rig_new(&r, "reader");
 	faultio_fail_from(disk, FAULT_WRITE, 1, ENOSPC);
 	for (int i = 0; i < 8 && !files_settle(r.files); i++) {
 		char name[20];
@@ -309,7 +261,7 @@ static void test_reader_is_told(void)
 	for (int i = 0; i < 40 && files_settle(r.files) != -EIO; i++)
 		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	CHECK(read_whole(&r, ino) == -EIO);
-	rig_close(&r);
+	rig_close_failing(&r);
 	faultio_free(disk);
 }
 
@@ -332,11 +284,11 @@ static void test_fast_writer(void)
 {
 	struct content c = { 0 };
 	struct file *f;
-	struct rig r;
+	struct rig r = { .cache_bytes = 8 << 20 };
 	pthread_t thread;
 	uint64_t ino;
 
-	rig_new(&r, "fast", NULL);
+	rig_new(&r, "fast");
 	ino = make_file(&r, "stream");
 	CHECK_RC(file_open(r.files, ino, true, &f));
 	pthread_create(&thread, NULL, write_on, f);

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "fs/ahead.h"
-#include "fs/file.h"
 #include "fs/file_internal.h"
-#include "tests/lib/check.h"
+#include "tests/lib/file_lab.h"
 
 enum {
 	SLICES = 40,
@@ -19,50 +18,10 @@ enum {
 	REQUEST = 128 << 10,
 };
 
-struct rig {
-	struct store *store;
-	struct journal *journal;
-	struct catalog *catalog;
-	struct files *files;
-	char path[512];
-};
-
-static void rig_open(struct rig *r)
-{
-	struct store_options options = { .cache_bytes = 128 << 20 };
-
-	CHECK_RC(store_open(&r->store, r->path, &options));
-	CHECK_RC(journal_open(&r->journal, r->store));
-	CHECK_RC(catalog_open(&r->catalog, r->store, r->journal));
-	CHECK_RC(files_new(&r->files, r->store, r->catalog, BUDGET));
-}
-
-static void rig_close(struct rig *r)
-{
-	CHECK_RC(files_free(r->files));
-	CHECK_RC(catalog_close(r->catalog));
-	journal_close(r->journal);
-	store_close(r->store);
-}
-
 static void rig_again(struct rig *r)
 {
 	rig_close(r);
 	rig_open(r); /* nothing is decoded yet */
-}
-
-static uint64_t make_node(struct rig *r, uint64_t parent, const char *name, uint32_t mode)
-{
-	struct actor actor = { .user = "", .program = "test" };
-	struct record rec = { .kind = REC_NODE };
-
-	rec.node.ino = catalog_new_ino(r->catalog);
-	rec.node.parent = parent;
-	rec.node.name = name;
-	rec.node.mode = mode;
-	rec.node.owner = rec.node.target = "";
-	CHECK_RC(catalog_apply(r->catalog, &actor, &rec));
-	return rec.node.ino;
 }
 
 /* Every byte says which file and place it is of; nothing compresses to nothing or is a chunk twice. */
@@ -351,11 +310,9 @@ int main(void)
 {
 	static uint64_t stack[SLICES], unpadded[SLICES];
 	int straight[SLICES], bytes[SLICES], n = 0;
-	struct rig r = { 0 };
+	struct rig r = { .cache_bytes = 128 << 20, .budget = BUDGET };
 
-	snprintf(r.path, sizeof r.path, "%s/store", check_tmpdir());
-	CHECK_RC(store_create(r.path));
-	rig_open(&r);
+	rig_new(&r, "store");
 	make_stack(&r, "stack", 4, stack);
 	make_stack(&r, "unpadded", 1, unpadded);
 	for (int i = 0; i < SLICES; i++)

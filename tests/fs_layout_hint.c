@@ -6,59 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/check.h"
+#include "tests/lib/file_lab.h"
 
-struct rig {
-	struct store *store;
-	struct journal *journal;
-	struct catalog *catalog;
-	struct files *files;
-	struct layout_hints *hints;
-};
-
-static void rig_open(struct rig *r)
-{
-	struct store_options options = { .threads = 1 };
-	char path[512];
-
-	snprintf(path, sizeof path, "%s/store", check_tmpdir());
-	CHECK_RC(store_create(path));
-	CHECK_RC(store_open(&r->store, path, &options));
-	CHECK_RC(journal_open(&r->journal, r->store));
-	CHECK_RC(catalog_open(&r->catalog, r->store, r->journal));
-	CHECK_RC(files_new(&r->files, r->store, r->catalog, 16 << 20));
-	r->hints = layout_hints_new(r->catalog, r->files);
-	CHECK(r->hints);
-}
-
-static void rig_close(struct rig *r)
-{
-	layout_hints_free(r->hints);
-	CHECK_RC(files_free(r->files));
-	CHECK_RC(catalog_close(r->catalog));
-	journal_close(r->journal);
-	store_close(r->store);
-}
-
-static uint64_t make(struct rig *r, uint64_t parent, const char *name, mode_t mode)
-{
-	struct actor actor = { .user = "", .program = "test" };
-	struct record rec = { .kind = REC_NODE };
-
-	rec.node.ino = catalog_new_ino(r->catalog);
-	rec.node.parent = parent;
-	rec.node.name = name;
-	rec.node.mode = mode;
-	rec.node.owner = rec.node.target = "";
-	CHECK_RC(catalog_apply(r->catalog, &actor, &rec));
-	return rec.node.ino;
-}
+static struct layout_hints *hints;
 
 static void write_text(struct rig *r, uint64_t folder, const char *name, const char *text)
 {
 	struct file *f = NULL;
 
-	CHECK_RC(file_open(r->files, make(r, folder, name, S_IFREG | 0644), true, &f));
+	CHECK_RC(file_open(r->files, make_node(r, folder, name, S_IFREG | 0644), true, &f));
 	if (!f)
 		return;
 	CHECK(file_write(f, &caller_self, 0, text, strlen(text), false) == (int64_t)strlen(text));
@@ -67,15 +23,15 @@ static void write_text(struct rig *r, uint64_t folder, const char *name, const c
 
 static uint64_t folder(struct rig *r, const char *name)
 {
-	return make(r, INO_DATASETS, name, S_IFDIR | 0755);
+	return make_node(r, INO_DATASETS, name, S_IFDIR | 0755);
 }
 
 /* The width that is known for the name; 0: nothing is. */
-static uint64_t width(struct rig *r, uint64_t at, const char *name, bool depth_known)
+static uint64_t width(uint64_t at, const char *name, bool depth_known)
 {
 	struct layout_hint hint;
 
-	if (!layout_hints_find(r->hints, at, name, &hint) || hint.geo.type == VOXEL_NONE)
+	if (!layout_hints_find(hints, at, name, &hint) || hint.geo.type == VOXEL_NONE)
 		return 0;
 	CHECK(hint.depth_known == depth_known);
 	CHECK(geometry_sane(&hint.geo) && hint.geo.format == IMAGE_RAW);
@@ -89,16 +45,16 @@ static void test_usual_names(struct rig *r)
 {
 	uint64_t at = folder(r, "usual");
 
-	CHECK(width(r, at, "bone.raw", true) == 0);
+	CHECK(width(at, "bone.raw", true) == 0);
 	write_text(r, at, "bone.json", JSON(31));
 	write_text(r, at, "tooth.raw.json", JSON(32));
 	write_text(r, at, "skull.mhd", MHD(33, "skull.vol"));
-	CHECK(width(r, at, "bone.raw", true) == 31);
-	CHECK(width(r, at, "tooth.raw", true) == 32);
-	CHECK(width(r, at, "skull.vol", true) == 33);
-	CHECK(width(r, at, "SKULL.VOL", true) == 33);
-	CHECK(width(r, at, "skull.raw", true) == 0);
-	CHECK(width(r, folder(r, "elsewhere"), "bone.raw", true) == 0);
+	CHECK(width(at, "bone.raw", true) == 31);
+	CHECK(width(at, "tooth.raw", true) == 32);
+	CHECK(width(at, "skull.vol", true) == 33);
+	CHECK(width(at, "SKULL.VOL", true) == 33);
+	CHECK(width(at, "skull.raw", true) == 0);
+	CHECK(width(folder(r, "elsewhere"), "bone.raw", true) == 0);
 }
 
 static void test_unusual_names(struct rig *r)
@@ -107,22 +63,22 @@ static void test_unusual_names(struct rig *r)
 
 	write_text(r, at, "note.txt", "nothing about pixels");
 	write_text(r, at, "scan of Monday.mhd", MHD(34, "data_0001.bin"));
-	CHECK(width(r, at, "data_0001.bin", true) == 34);
-	CHECK(width(r, at, "data_0002.bin", false) == 34);
-	CHECK(width(r, at, "data_0002.raw", false) == 0);
-	CHECK(width(r, at, "other.bin", false) == 0);
+	CHECK(width(at, "data_0001.bin", true) == 34);
+	CHECK(width(at, "data_0002.bin", false) == 34);
+	CHECK(width(at, "data_0002.raw", false) == 0);
+	CHECK(width(at, "other.bin", false) == 0);
 	/* one that comes later counts too */
 	write_text(r, at, "another.mhd", MHD(35, "other.bin"));
-	CHECK(width(r, at, "other.bin", true) == 35);
+	CHECK(width(at, "other.bin", true) == 35);
 	/* so does one in a folder that has become large */
 	for (int i = 0; i < 600; i++) {
 		char name[32];
 
 		snprintf(name, sizeof name, "%04d.txt", i);
-		make(r, at, name, S_IFREG | 0644);
+		make_node(r, at, name, S_IFREG | 0644);
 	}
 	write_text(r, at, "third.mhd", MHD(36, "third.bin"));
-	CHECK(width(r, at, "third.bin", true) == 36);
+	CHECK(width(at, "third.bin", true) == 36);
 }
 
 static void test_learned(struct rig *r)
@@ -135,14 +91,14 @@ static void test_learned(struct rig *r)
 
 	CHECK_RC(layout_new(&l, "frame_1.raw", &hint));
 	layout_feed(l, 0, "0123456789abcdef", 16, true);
-	layout_hints_learn(r->hints, at, "frame_1.raw", l);
+	layout_hints_learn(hints, at, "frame_1.raw", l);
 	layout_free(l);
-	CHECK(width(r, at, "frame_02.raw", false) == 37);
-	CHECK(width(r, at, "dark_02.raw", false) == 0);
+	CHECK(width(at, "frame_02.raw", false) == 37);
+	CHECK(width(at, "dark_02.raw", false) == 0);
 	/* a sidecar says more */
 	write_text(r, at, "frame_3.json", JSON(38));
-	CHECK(width(r, at, "frame_3.raw", true) == 38);
-	CHECK(width(r, at, "frame_4.raw", false) == 37);
+	CHECK(width(at, "frame_3.raw", true) == 38);
+	CHECK(width(at, "frame_4.raw", false) == 37);
 }
 
 /* Slices of any file are remembered, the last ones first. */
@@ -162,10 +118,10 @@ static void test_shapes(struct rig *r)
 					       .depth = 3 };
 		CHECK_RC(layout_new(&l, "some.raw", &hint));
 		layout_feed(l, 0, "0123456789abcdef", 16, true);
-		layout_hints_learn(r->hints, at, "some.raw", l);
+		layout_hints_learn(hints, at, "some.raw", l);
 		layout_free(l);
 	}
-	CHECK(layout_hints_find(r->hints, folder(r, "away"), "other.bin", &hint) && hint.geo.type == VOXEL_NONE);
+	CHECK(layout_hints_find(hints, folder(r, "away"), "other.bin", &hint) && hint.geo.type == VOXEL_NONE);
 	for (size_t i = 0; i < LAYOUT_SHAPES; i++) {
 		static const uint64_t widths[] = { 110, 111, 109, 108, 107, 106, 105, 104 };
 
@@ -186,7 +142,7 @@ static void test_many(struct rig *r)
 		snprintf(name, sizeof name, "f%d", i);
 		at = folder(r, name);
 		write_text(r, at, "a.json", JSON(39));
-		CHECK(width(r, at, "a.raw", true) == 39);
+		CHECK(width(at, "a.raw", true) == 39);
 		snprintf(name, sizeof name, "x%c.json", 'a' + i % 26);
 		if (i < 26)
 			write_text(r, first, name, JSON(40));
@@ -195,20 +151,23 @@ static void test_many(struct rig *r)
 		char name[32];
 
 		snprintf(name, sizeof name, "x%c.raw", 'a' + i);
-		CHECK(width(r, first, name, true) == 40);
+		CHECK(width(first, name, true) == 40);
 	}
 }
 
 int main(void)
 {
-	struct rig r;
+	struct rig r = { .budget = 16 << 20 };
 
-	rig_open(&r);
+	rig_new(&r, "store");
+	hints = layout_hints_new(r.catalog, r.files);
+	CHECK(hints);
 	test_usual_names(&r);
 	test_unusual_names(&r);
 	test_learned(&r);
 	test_shapes(&r);
 	test_many(&r);
+	layout_hints_free(hints);
 	rig_close(&r);
 	return check_done();
 }
