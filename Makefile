@@ -32,7 +32,7 @@ ext_store = $(shell pkg-config --libs $(PKGS_store))
 ext_index = $(shell pkg-config --libs $(PKGS_index)) $(ext_store)
 ext_fs = $(shell pkg-config --libs $(PKGS_fs)) -lm $(ext_index)
 
-TEST_SRC := $(wildcard tests/store_*.c tests/index_*.c tests/fs_*.c)
+TEST_SRC := $(wildcard tests/store_*.c tests/fuzz_*.c tests/index_*.c tests/fs_*.c)
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_COMMON := $(wildcard tests/lib/*.c)
 # What make bench measures with; jpegls needs CharLS, which is there after `make bench-deps`.
@@ -40,7 +40,7 @@ HAVE_CHARLS := $(wildcard /usr/include/charls/charls.h /usr/local/include/charls
 BENCH_SRC := $(if $(HAVE_CHARLS),$(wildcard tests/bench/*.c),$(filter-out tests/bench/jpegls.c,$(wildcard tests/bench/*.c)))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 
-.PHONY: all deps build-deps bench-deps bench-programs test test-long demo bench install uninstall clean help check-layers
+.PHONY: all deps build-deps bench-deps bench-programs test test-long fuzz demo bench install uninstall clean help check-layers
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -53,6 +53,7 @@ help:
 	@echo 'make SAN=address,undefined test    the same with sanitizers; SAN=thread likewise'
 	@echo 'make bench [SIZE_MB= ROUNDS= DIR= SCAN= BENCH_DEPS=1]   times and sizes beside ext4, btrfs, borg ...; see tests/bench.sh'
 	@echo 'make test-long         the slow ones too'
+	@echo 'make fuzz [TIME=60]   hostile payloads for the codecs, with clang'
 	@echo 'make install PREFIX= DESTDIR='
 
 deps:
@@ -80,10 +81,20 @@ $(BUILD)/%.o: %.c
 # A test is linked with its own layer and what lies below it, so an upward call does not link.
 $(BUILD)/tests/store_%: $(BUILD)/tests/store_%.o $(BUILD)/testlib.a $(LIBS_store)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_store)
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/testlib.a $(LIBS_store)
+	$(CC) $(LDFLAGS) -o $@ $^ $(ext_store)
 $(BUILD)/tests/index_%: $(BUILD)/tests/index_%.o $(BUILD)/testlib.a $(LIBS_index)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_index)
 $(BUILD)/tests/fs_%: $(BUILD)/tests/fs_%.o $(BUILD)/testlib.a $(LIBS_fs)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_fs)
+
+# New inputs are kept in $(BUILD)/fuzz; one that fails is crash-* here. What is worth keeping goes to tests/corpus/codec.
+TIME ?= 60
+fuzz: deps
+	@mkdir -p $(BUILD)/fuzz/corpus
+	clang $(CPPFLAGS) -DLIBFUZZER -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pthread \
+		-o $(BUILD)/fuzz/codec tests/fuzz_codec.c $(SRC_store) $(shell pkg-config --cflags --libs $(PKGS_store))
+	$(BUILD)/fuzz/codec -max_total_time=$(TIME) -max_len=20000 -print_final_stats=1 $(BUILD)/fuzz/corpus tests/corpus/codec
 
 check-layers:
 	@./tests/check-layers.sh
