@@ -13,6 +13,7 @@ static const struct codec_row *const codecs[CODEC_COUNT] = {
 	[CODEC_ZSTD] = &codec_zstd,
 	[CODEC_FILTER_ZSTD] = &codec_filter_zstd,
 	[CODEC_PREDICT] = &codec_predict,
+	[CODEC_BITS] = &codec_bits,
 };
 
 const char *codec_name(unsigned codec)
@@ -66,19 +67,27 @@ int way_encode(struct coder *c, const struct way *way, const void *bytes, size_t
 	return codecs[way->codec]->encode(c, way, bytes, len, filtered, out);
 }
 
-/* Does the payload decode to the bytes? 0 and *same, or -ENOMEM. */
-static int decodes_to(struct coder *c, enum codec codec, const struct buf *payload, const void *bytes, size_t len,
-		      bool *same)
+static int decode_and_compare(struct coder *c, enum codec codec, const struct buf *payload, const void *bytes, size_t len)
 {
 	uint8_t *check = coder_scratch(&c->check, len);
 	int rc;
 
 	if (!check)
 		return coder_no_memory();
-	rc = codec_decode(codec, payload->data, payload->len, check, len);
-	*same = !rc && memcmp(check, bytes, len) == 0;
-	if (rc == -ENOMEM || *same)
-		return rc;
+	rc = codecs[codec]->decode(c, payload->data, payload->len, check, len);
+	return rc ? rc : memcmp(check, bytes, len) == 0;
+}
+
+/* Does the payload decode to the bytes? 0 and *same, or -ENOMEM. */
+static int decodes_to(struct coder *c, enum codec codec, const struct buf *payload, const void *bytes, size_t len,
+		      bool *same)
+{
+	int rc = codecs[codec]->matches ? codecs[codec]->matches(c, payload->data, payload->len, bytes, len)
+					: decode_and_compare(c, codec, payload, bytes, len);
+
+	*same = rc == 1;
+	if (*same || rc == -ENOMEM)
+		return *same ? 0 : rc;
 	log_warn("a chunk of %zu bytes came out of %s differently (%s): it is stored as it is; please check this machine's "
 		 "memory",
 		 len, codec_name(codec), rc ? err_text() : "other bytes");

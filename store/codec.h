@@ -6,6 +6,7 @@
  *     CODEC_ZSTD         one zstd frame without checksum and content size (the pack record has both)
  *     CODEC_FILTER_ZSTD  filter parameters (filter.h), then one zstd frame of the filtered bytes
  *     CODEC_PREDICT      parameters of a prediction (predict.h), then the coded residuals (residual.h)
+ *     CODEC_BITS         parameters of a simple prediction, then the bits that it leaves open (bitpack.h)
  *
  * Two ways to encode. codec_encode() is for a chunk that arrives: it chooses among what is encoded fast. codec_encode_dense()
  * is for data at rest: it chooses what is smallest, at several times the work. Both choose by a cheap trial on the data, decode
@@ -20,7 +21,7 @@
 #include "store/buf.h"
 #include "store/chunker.h"
 
-enum codec { CODEC_NONE = 0, CODEC_ZSTD = 1, CODEC_FILTER_ZSTD = 2, CODEC_PREDICT = 3, CODEC_COUNT };
+enum codec { CODEC_NONE = 0, CODEC_ZSTD = 1, CODEC_FILTER_ZSTD = 2, CODEC_PREDICT = 3, CODEC_BITS = 4, CODEC_COUNT };
 
 /* NULL for unknown numbers. */
 const char *codec_name(unsigned codec);

@@ -1,12 +1,20 @@
 /*
- * Which way to encode a chunk that arrives. Some ways (rows of a table), all of them fast, are tried on the sample, and the one with
- * the smallest result wins, where a way that is slow to encode or to decode must win by its handicap.
+ * Which way to encode a chunk that arrives. Pixels that are mostly noise are packed as bits, which costs a sixth of the time that
+ * any use of zstd does and makes them hardly larger; a look at a small sample tells them from those with repetitions. For the
+ * others some ways (rows of a table) are tried on the sample, and the one with the smallest result wins, where a way that is slow to
+ * encode or to decode must win by its handicap.
  *
  * Residuals of noisy pixels hold no matches, so ZSTD_HUFFMAN keeps them as small as level 1 does, in two thirds of the time.
  */
 #include <string.h>
 
 #include "store/codec_internal.h"
+
+enum {
+	PROBE_BYTES = 8192,
+	BITS_ADVANTAGE = 100, /* thousandths that another way must be smaller to be taken for pixels */
+};
+#define BITS_FOR_WIDTHS 0.4 /* of a sample, about */
 
 struct arrival_way {
 	struct way way;	   /* in pixels, what the plan says of the samples is filled in */
@@ -78,6 +86,39 @@ static bool way_for(const struct arrival_way *row, const struct pixels *px, stru
 	return way->way.filter.predictor != PREDICT_NONE || px->sample_bytes > 1;
 }
 
+/* What zstd alone makes of a part of the sample, of 1; it finds repetitions and values that are rare. */
+static double zstd_share(struct trial *t)
+{
+	static const struct way zstd = { CODEC_ZSTD };
+	struct sample part = t->sample;
+
+	if (part.len > PROBE_BYTES)
+		part.len = PROBE_BYTES;
+	if (!t->rc)
+		t->rc = codec_sample_encode(t->coder, &part, &zstd);
+	return t->rc ? 1 : (double)t->coder->sample_out.len / (double)part.len;
+}
+
+/* Bits as the first candidate; true: it needs no other. */
+static bool try_bits(struct trial *t, const struct pixels *px, const uint8_t *bytes, size_t len)
+{
+	struct way way = { .codec = CODEC_BITS };
+	double share;
+
+	if (px->sample_bytes > 4)
+		return false;
+	way.bitpack = (struct bitpack) { .sample_bytes = px->sample_bytes,
+					 .big_endian = px->big_endian,
+					 .is_float = px->is_float && px->sample_bytes == 4,
+					 .step = px->samples <= BITPACK_STEP_MAX ? px->samples : 1,
+					 .row_bytes = px->row_bytes };
+	share = (bitpack_fit(&way.bitpack, bytes, len) + BITS_FOR_WIDTHS) / (8.0 * px->sample_bytes);
+	t->best.way = way;
+	t->best_size = (size_t)(share * (double)t->sample.len);
+	t->best_score = t->best_size * (1000 - BITS_ADVANTAGE);
+	return codec_worth(t->best_size, t->sample.len) && zstd_share(t) > share * (1 + BITS_ADVANTAGE / 1000.0);
+}
+
 static void choose_for_pixels(struct trial *t, const struct pixels *px, const uint8_t *bytes, size_t len)
 {
 	struct arrival_way way;
@@ -85,6 +126,8 @@ static void choose_for_pixels(struct trial *t, const struct pixels *px, const ui
 	t->sample = codec_sample_pixels(t->coder, px, bytes, len);
 	if (!t->sample.bytes)
 		t->rc = coder_no_memory();
+	if (!t->rc && try_bits(t, px, bytes, len))
+		return;
 	for (size_t i = 0; i < sizeof pixel_ways / sizeof *pixel_ways; i++)
 		if (way_for(&pixel_ways[i], px, &way))
 			try_way(t, &way);

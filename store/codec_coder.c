@@ -20,6 +20,7 @@ static void coder_free(void *slot)
 	ZSTD_freeDCtx(c->decoder);
 	buf_free(&c->filtered);
 	buf_free(&c->check);
+	bits_room_free(&c->bits);
 	buf_free(&c->next);
 	buf_free(&c->ranks);
 	values_free(&c->values);

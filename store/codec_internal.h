@@ -1,6 +1,6 @@
 /*
  * What the parts of codec share: codec.c (the table, and the promise that what was encoded decodes), codec_coder.c (what a thread
- * keeps), codec_zstd.c and codec_predict.c (the codecs), codec_sample.c (what a trial looks at), codec_arrival.c and
+ * keeps), codec_zstd.c, codec_predict.c and codec_bits.c (the codecs), codec_sample.c (what a trial looks at), codec_arrival.c and
  * codec_dense.c (which way to encode).
  */
 #ifndef TOMOFS_CODEC_INTERNAL_H
@@ -10,6 +10,7 @@
 #include <zstd.h>
 
 #include "store/codec.h"
+#include "store/codec_bits.h"
 #include "store/filter.h"
 #include "store/predict.h"
 #include "store/values.h"
@@ -30,6 +31,7 @@ struct coder { /* of one thread */
 	ZSTD_DCtx *decoder;
 	struct buf filtered;  /* a chunk's planes or residuals */
 	struct buf check;     /* a chunk decoded again */
+	struct bits_room bits;
 	struct buf next;      /* a chunk encoded in the next way */
 	struct buf ranks;     /* a chunk's samples as ranks */
 	struct values values; /* among these */
@@ -53,6 +55,7 @@ struct way {
 	enum zstd_setup setup;	      /* for zstd */
 	struct filter filter;	      /* for CODEC_FILTER_ZSTD */
 	struct prediction prediction; /* for CODEC_PREDICT */
+	struct bitpack bitpack;	      /* for CODEC_BITS */
 	bool ranked;		      /* of the ranks in struct coder, which are the chunk's */
 	bool must_gain;		      /* not worth its time unless it saves 1/64 of what another way makes */
 };
@@ -62,16 +65,18 @@ int way_encode(struct coder *c, const struct way *way, const void *bytes, size_t
 	       struct buf *out);
 
 /* A codec. encode: as way_encode(). decode: as codec_decode(). plan: as codec_plan() with *plan all zeros at first; NULL: its
- * payloads say nothing. */
+ * payloads say nothing. matches: 1 when the payload decodes to these bytes, 0 when it does not, -ENOMEM; NULL: decode it and
+ * compare. */
 struct codec_row {
 	const char *name;
 	int (*encode)(struct coder *c, const struct way *way, const void *bytes, size_t len, struct buf *filtered,
 		      struct buf *out);
 	int (*decode)(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len);
 	bool (*plan)(struct cursor *head, struct chunk_plan *plan);
+	int (*matches)(struct coder *c, const void *payload, size_t payload_len, const void *bytes, size_t len);
 };
 
-extern const struct codec_row codec_none, codec_zstd, codec_filter_zstd, codec_predict;
+extern const struct codec_row codec_none, codec_zstd, codec_filter_zstd, codec_predict, codec_bits;
 
 /* Rows of so many bytes, in chunk_plan's terms. False: that is no geometry that a chunk can have. */
 bool codec_plan_rows(struct chunk_plan *plan, unsigned sample_bytes, bool big_endian, uint64_t row_bytes);
@@ -93,6 +98,7 @@ codec_chooser codec_choose_arrival, codec_choose_dense;
 /* What a plan says that codecs can use. */
 struct pixels {
 	uint8_t sample_bytes, big_endian, is_float;
+	uint8_t samples; /* a pixel; at least 1 */
 	uint32_t row_bytes;
 };
 

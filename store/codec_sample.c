@@ -67,6 +67,6 @@ bool codec_pixels(const struct chunk_plan *plan, uint64_t off, size_t len, struc
 	if (!chunker_in_pixels(plan, off) || plan->row_bytes > len / 2)
 		return false;
 	f = (struct filter) { PREDICT_UP, plan->sample_bytes, plan->big_endian != 0, plan->row_bytes };
-	*px = (struct pixels) { f.sample_bytes, f.big_endian, plan->is_float != 0, f.row_bytes };
+	*px = (struct pixels) { f.sample_bytes, f.big_endian, plan->is_float != 0, plan->samples ? plan->samples : 1, f.row_bytes };
 	return filter_valid(&f);
 }

@@ -14,7 +14,17 @@
 #pragma GCC optimize("O3") /* vectorise */
 #endif
 
-enum { PIECES = 12, PIECES_MOST = 64, PIECE = 512 /* samples */, UNKNOWNS = PREDICT_TAPS, SUMS = UNKNOWNS + 1, BLOCK = 16, OUTLIER = 8, PART = 24 /* of a small image */, SHIFTED_BITS = 9 };
+enum {
+	PIECES = 12,
+	PIECES_MOST = 64,
+	PIECE = 512, /* samples */
+	UNKNOWNS = PREDICT_TAPS,
+	SUMS = UNKNOWNS + 1,
+	BLOCK = 16,
+	OUTLIER = 8,
+	PART = 24, /* of a small image */
+	SHIFTED_BITS = 9,
+};
 
 typedef float floats __attribute__((vector_size(16)));
 

@@ -1,8 +1,8 @@
 /*
  * What the parts of predict share: predict.c (rows in and out, portable code), predict_x86.c (vector code), predict_fit.c.
  *
- * A row is prepared as "levels": signed numbers that compare as its samples do. Samples of 8 and 16 bits become int16_t, those of 32
- * bits int32_t. A line of levels has room for what stands beside it.
+ * A row is prepared as "levels": signed numbers that compare as its samples do. Samples of 8 and 16 bits become int16_t,
+ * those of 32 bits int32_t. A line of levels has room for what stands beside it.
  */
 #ifndef TOMOFS_PREDICT_INTERNAL_H
 #define TOMOFS_PREDICT_INTERNAL_H

@@ -16,7 +16,7 @@ enum { FILE_MAX = 64 << 10, HEX_MAX = 2 * KEY_SECRET_BYTES + 1 };
 static const struct {
 	const char *name;
 	unsigned bit, codec;
-} features[] = { { "predict", FEATURE_PREDICT, 3 } };
+} features[] = { { "predict", FEATURE_PREDICT, 3 }, { "bits", FEATURE_BITS, 4 } };
 
 enum { FEATURES = sizeof features / sizeof *features };
 

@@ -13,7 +13,7 @@
 enum { SETTINGS_VERSION = 1 };
 
 /* What a reader must have beyond the first format, as bits. The names are a table in settings.c. */
-enum settings_feature { FEATURE_PREDICT = 1 };
+enum settings_feature { FEATURE_PREDICT = 1, FEATURE_BITS = 2 };
 
 struct settings {
 	uint8_t id[STORE_ID_BYTES];

@@ -106,6 +106,7 @@ static void test_added(void)
 
 	CHECK(settings_codec_feature(CODEC_NONE) == 0 && settings_codec_feature(CODEC_ZSTD) == 0);
 	CHECK(settings_codec_feature(CODEC_FILTER_ZSTD) == 0 && settings_codec_feature(3) == FEATURE_PREDICT);
+	CHECK(settings_codec_feature(CODEC_BITS) == FEATURE_BITS);
 	start_again();
 	edit(later_key);
 	CHECK_RC(settings_add_features(&io_system, path, 0));
