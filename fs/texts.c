@@ -77,6 +77,12 @@ static int logical(struct fs *fs, uint64_t *bytes, uint64_t *files, size_t *data
 	return rc;
 }
 
+/* 0 when it is less: what is in no file any more is still stored. */
+static json_int_t more_than(uint64_t a, uint64_t b)
+{
+	return a > b ? (json_int_t)(a - b) : 0;
+}
+
 int text_status(struct fs *fs, struct buf *out)
 {
 	struct store_stats s = { 0 };
@@ -89,10 +95,11 @@ int text_status(struct fs *fs, struct buf *out)
 	if (rc)
 		return rc;
 	store_stats(fs->store, &s);
-	json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", TOMOFS_VERSION,
+	json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version", TOMOFS_VERSION,
 			 "store", store_path(fs->store), "datasets", (json_int_t)datasets, "files", (json_int_t)files,
 			 "logical_bytes", (json_int_t)bytes, "chunks", (json_int_t)s.chunks, "unique_bytes",
-			 (json_int_t)s.plain_bytes, "stored_bytes", (json_int_t)s.stored_bytes, "packs",
+			 (json_int_t)s.plain_bytes, "stored_bytes", (json_int_t)s.stored_bytes, "deduplicated_bytes",
+			 more_than(bytes, s.plain_bytes), "saved_bytes", more_than(bytes, s.stored_bytes), "packs",
 			 (json_int_t)s.packs, "journal_records", (json_int_t)journal_last(fs->journal), "cache_bytes",
 			 (json_int_t)s.cache_bytes, "level_bytes",
 			 (json_int_t)levels_bytes(fs->levels), "codecs", codecs_json(&s));

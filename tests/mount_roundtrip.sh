@@ -32,6 +32,17 @@ sleep 6
 kill_daemon
 mount_store
 check "6 s after the copy, after kill -9" diff -r "$src" "$mnt/datasets/again"
+# of two copies one was there already; the sums by codec are the whole
+check "stats" "$tomofs" stats "$mnt"
+"$tomofs" stats "$mnt" --json | "$python" -c '
+import json, sys
+s = json.load(sys.stdin)
+codecs = s["codecs"].values()
+assert sum(c["stored_bytes"] for c in codecs) == s["stored_bytes"], s
+assert sum(c["plain_bytes"] for c in codecs) == s["unique_bytes"], s
+assert s["logical_bytes"] == s["unique_bytes"] + s["deduplicated_bytes"] == s["stored_bytes"] + s["saved_bytes"], s
+assert s["deduplicated_bytes"] >= s["logical_bytes"] / 2 * 0.98, s
+' 2>"$work/stats.err" || { fail "stats do not add up"; tail -n 1 "$work/stats.err"; }
 umount_store
 second=$(($(stored) - first - empty))
 [ $((second * 100)) -lt $((first * 2)) ] || fail "the same tree again stores $second bytes, the first time $first"

@@ -226,24 +226,31 @@ static void print_stats(json_t *stats)
 {
 	json_t *codecs = json_object_get(stats, "codecs"), *codec;
 	double logical = json_number_value(json_object_get(stats, "logical_bytes"));
-	double stored = json_number_value(json_object_get(stats, "stored_bytes"));
+	double saved = json_number_value(json_object_get(stats, "saved_bytes"));
 	const char *name;
 
 	printf("%s\n", text_of(stats, "store"));
 	print_line(stats, "datasets", "datasets");
 	print_line(stats, "files", "files");
 	print_line(stats, "logical_bytes", "bytes of the files");
+	print_line(stats, "deduplicated_bytes", "of these stored already");
 	print_line(stats, "unique_bytes", "bytes after deduplication");
 	print_line(stats, "stored_bytes", "bytes in packs");
 	print_line(stats, "chunks", "chunks");
 	print_line(stats, "packs", "packs");
+	print_line(stats, "saved_bytes", "bytes saved");
 	if (logical > 0)
-		printf("%-34s%7.1f %%\n", "saved", 100 - 100 * stored / logical);
+		printf("%-34s%7.1f %%\n", "saved", 100 * saved / logical);
 	json_object_foreach(codecs, name, codec) {
+		double plain = json_number_value(json_object_get(codec, "plain_bytes"));
+		double stored = json_number_value(json_object_get(codec, "stored_bytes"));
+
 		printf("  %-12s %9" JSON_INTEGER_FORMAT " chunks ", name, json_integer_value(json_object_get(codec, "chunks")));
-		print_bytes(json_number_value(json_object_get(codec, "plain_bytes")));
+		print_bytes(plain);
 		fputs(" as ", stdout);
-		print_bytes(json_number_value(json_object_get(codec, "stored_bytes")));
+		print_bytes(stored);
+		if (plain > 0)
+			printf(" (%+.1f %%)", 100 * stored / plain - 100);
 		putchar('\n');
 	}
 }
