@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #define LOOPS portable
+#define BITPACK_EIGHT "store/bitpack_eight.h"
 #include "store/bitpack_loops.h"
 
 enum {
@@ -74,26 +75,27 @@ static uint32_t unordered(uint32_t x, unsigned bits)
 	return x & top ? x ^ top : x ^ (top | (top - 1));
 }
 
-static void samples_in(const struct bitpack *b, const uint8_t *from, size_t count, uint8_t *to)
+static void samples_in(const struct bitpack *b, const uint8_t *restrict from, size_t count, uint8_t *restrict to)
 {
-	bool swap = b->big_endian != HOST_BIG_ENDIAN;
+	bool swap = b->big_endian != HOST_BIG_ENDIAN, is_float = b->is_float;
+	unsigned shift = b->shift;
 
 	if (b->sample_bytes == 1) {
 		for (size_t i = 0; i < count; i++)
-			to[i] = (uint8_t)(from[i] >> b->shift);
+			to[i] = (uint8_t)(from[i] >> shift);
 	} else if (b->sample_bytes == 2) {
 		for (size_t i = 0; i < count; i++) {
 			uint16_t x = ((const any_16 *)from)[i];
 
 			x = swap ? __builtin_bswap16(x) : x;
-			((any_16 *)to)[i] = (uint16_t)(x >> b->shift);
+			((any_16 *)to)[i] = (uint16_t)(x >> shift);
 		}
 	} else {
 		for (size_t i = 0; i < count; i++) {
 			uint32_t x = ((const any_32 *)from)[i];
 
-			x = (swap ? __builtin_bswap32(x) : x) >> b->shift;
-			((any_32 *)to)[i] = b->is_float ? ordered(x, 32u - b->shift) : x;
+			x = (swap ? __builtin_bswap32(x) : x) >> shift;
+			((any_32 *)to)[i] = is_float ? ordered(x, 32u - shift) : x;
 		}
 	}
 }
@@ -101,14 +103,15 @@ static void samples_in(const struct bitpack *b, const uint8_t *from, size_t coun
 /* In place. */
 static void samples_out(const struct bitpack *b, uint8_t *x, size_t count)
 {
-	bool swap = b->big_endian != HOST_BIG_ENDIAN;
+	bool swap = b->big_endian != HOST_BIG_ENDIAN, is_float = b->is_float;
+	unsigned shift = b->shift;
 
 	if (b->sample_bytes == 1) {
 		for (size_t i = 0; i < count; i++)
-			x[i] = (uint8_t)(x[i] << b->shift);
+			x[i] = (uint8_t)(x[i] << shift);
 	} else if (b->sample_bytes == 2) {
 		for (size_t i = 0; i < count; i++) {
-			uint16_t v = (uint16_t)(((any_16 *)x)[i] << b->shift);
+			uint16_t v = (uint16_t)(((any_16 *)x)[i] << shift);
 
 			((any_16 *)x)[i] = swap ? __builtin_bswap16(v) : v;
 		}
@@ -116,7 +119,7 @@ static void samples_out(const struct bitpack *b, uint8_t *x, size_t count)
 		for (size_t i = 0; i < count; i++) {
 			uint32_t v = ((any_32 *)x)[i];
 
-			v = (b->is_float ? unordered(v, 32u - b->shift) : v) << b->shift;
+			v = (is_float ? unordered(v, 32u - shift) : v) << shift;
 			((any_32 *)x)[i] = swap ? __builtin_bswap32(v) : v;
 		}
 	}
@@ -127,14 +130,13 @@ static void samples_out(const struct bitpack *b, uint8_t *x, size_t count)
 /* Any bit that is set somewhere in count samples, in the machine's order. */
 static uint32_t bits_used(const struct bitpack *b, const uint8_t *from, size_t count)
 {
+	typedef uint64_t any_64 __attribute__((aligned(1), may_alias));
 	uint64_t any = 0, v;
-	size_t len = count * b->sample_bytes, at = 0;
+	size_t len = count * b->sample_bytes, at;
 
-	for (; at + 8 <= len; at += 8) {
-		memcpy(&v, from + at, 8);
-		any |= v;
-	}
-	for (v = 0; at < len; at++)
+	for (size_t i = 0; i < len / 8; i++)
+		any |= ((const any_64 *)from)[i];
+	for (v = 0, at = len / 8 * 8; at < len; at++)
 		((uint8_t *)&v)[at % 8] = from[at];
 	any |= v;
 	any |= any >> 32;

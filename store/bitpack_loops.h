@@ -1,9 +1,10 @@
 /*
  * The loops of bitpack.c: included once by it for any processor and once by bitpack_x86.c for AVX2, so that both are the same
- * source. LOOPS is the name of the table that is defined here (bitpack_internal.h says what its functions do).
+ * source but for eight numbers at a time, which BITPACK_EIGHT has: bitpack_eight.h or bitpack_eight_avx2.h. LOOPS is the name of the
+ * table that is defined here (bitpack_internal.h says what its functions do).
  *
- * A block of eight numbers of w bits, in w bytes: numbers 0 to 3 as one number of 4 w bits (the first lowest), 4 to 7 behind it,
- * little-endian. Numbers of 32 bits: the block of their low 16 bits, w at most 16 of them, then that of the high ones.
+ * A block of eight numbers of w bits, in w bytes: one number of 8 w bits, the first of the eight lowest, little-endian. Numbers of 32
+ * bits: the block of their low 16 bits, w at most 16 of them, then that of the high ones.
  */
 #include <endian.h>
 #include <string.h>
@@ -14,29 +15,14 @@
 #pragma GCC optimize("O3") /* vectorise */
 #endif
 
+enum { SEGMENT = BITPACK_SEGMENT };
+
 typedef uint16_t v8x16 __attribute__((vector_size(16)));
 typedef uint32_t v4x32 __attribute__((vector_size(16)));
 typedef uint64_t v2x64 __attribute__((vector_size(16)));
-typedef uint8_t v16x8 __attribute__((vector_size(16)));
 typedef uint8_t v8x8 __attribute__((vector_size(8)));
 
-enum { SEGMENT = BITPACK_SEGMENT };
-
-/* ---- eight numbers ---- */
-
-static inline uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof v);
-	return le64toh(v);
-}
-
-static inline void store64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof v);
-}
+#include BITPACK_EIGHT
 
 static inline v8x16 load8(const uint16_t *p)
 {
@@ -44,51 +30,6 @@ static inline v8x16 load8(const uint16_t *p)
 
 	memcpy(&v, p, sizeof v);
 	return v;
-}
-
-/* The bits of the largest of eight numbers. */
-static inline unsigned width8(v8x16 v)
-{
-	v2x64 two = (v2x64)v;
-	uint64_t any = two[0] | two[1];
-
-	any |= any >> 32;
-	any |= any >> 16;
-	return 31 - (unsigned)__builtin_clz((uint32_t)(any & 0xffff) << 1 | 1);
-}
-
-/* Writes w bytes, and some behind them that do not count. */
-static inline void pack8(uint8_t *p, v8x16 v, unsigned w)
-{
-	v4x32 a = (v4x32)v;
-	v2x64 b;
-	uint64_t low, high;
-	unsigned odd = w & 1; /* the high half begins in the middle of a byte */
-
-	a = (a & 0xffff) | (a >> 16) << w;
-	b = (v2x64)a;
-	b = (b & 0xffffffff) | (b >> 32) << (2 * w);
-	low = b[0];
-	high = b[1];
-	store64(p, low);
-	store64(p + (w >> 1), high << 4 * odd | (low >> 4 * (w & 14) & 15 * odd));
-}
-
-/* Reads up to 16 bytes. */
-static inline v8x16 unpack8(const uint8_t *p, unsigned w)
-{
-	static const uint64_t mask[17] = { 0,		0xf,		0xff,		 0xfff,		  0xffff,	   0xfffff,
-					   0xffffff,	0xfffffff,	0xffffffff,	 0xfffffffff,	  0xffffffffff,
-					   0xfffffffffff, 0xffffffffffff, 0xfffffffffffff, 0xffffffffffffff, 0xfffffffffffffff,
-					   UINT64_MAX };
-	v2x64 x = { load64(p), load64(p + (w >> 1)) >> 4 * (w & 1) };
-	v4x32 y;
-
-	x &= mask[w];
-	x = (x & ((1ull << 2 * w) - 1)) | x >> (2 * w) << 32;
-	y = (v4x32)x;
-	y = (y & ((1u << w) - 1)) | y >> w << 16;
-	return (v8x16)y;
 }
 
 /* ---- runs of blocks ---- */

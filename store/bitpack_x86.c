@@ -2,6 +2,7 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC target("avx2,bmi,bmi2,lzcnt")
 #define LOOPS loops
+#define BITPACK_EIGHT "store/bitpack_eight_avx2.h"
 #include "store/bitpack_loops.h"
 
 const struct bitpack_loops *bitpack_loops_avx2(void)
