@@ -24,6 +24,7 @@ static void coder_free(void *slot)
 	buf_free(&c->next);
 	buf_free(&c->ranks);
 	values_free(&c->values);
+	buf_free(&c->planes);
 	buf_free(&c->sample);
 	buf_free(&c->sample_filtered);
 	buf_free(&c->sample_out);

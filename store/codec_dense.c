@@ -45,25 +45,51 @@ static void try_zstd(struct trial *t, const struct way *way, unsigned handicap)
 	t->zstd = *way;
 }
 
-/* like: width, order and row. */
-static void try_prediction(struct trial *t, const struct prediction *like)
+/* What the prediction would make of bytes, that are the chunk's samples or their ranks; < 0 without memory. */
+static double fit(struct trial *t, struct prediction *p, const struct planes *planes, const uint8_t *bytes, size_t count)
+{
+	uint8_t *split;
+
+	if (planes->samples <= 1)
+		return predict_fit(p, bytes, count);
+	split = coder_scratch(&t->coder->planes, count * p->width);
+	if (!split)
+		return -1;
+	planes_split(planes, p, bytes, count, split);
+	return predict_fit(p, split, count);
+}
+
+/* like: width, order and row (of a plane). */
+static void try_prediction(struct trial *t, const struct prediction *like, struct planes planes)
 {
 	struct prediction p = *like;
 	size_t count = t->len / p.width;
-	double bits = t->rc ? 0 : predict_fit(&p, t->bytes, count), cost = bits * (double)count / 8 + TABLES;
+	double bits = t->rc ? 0 : fit(t, &p, &planes, t->bytes, count), cost = bits * (double)count / 8 + TABLES;
 
 	if (bits < 0)
 		t->rc = coder_no_memory();
 	if (t->rc || cost >= t->predicted_cost)
 		return;
 	t->predicted_cost = cost;
-	t->predicted = (struct way) { .codec = CODEC_PREDICT, .prediction = p };
+	t->predicted = (struct way) { .codec = CODEC_PREDICT, .prediction = p, .planes = planes };
+}
+
+/* The same with planes that are differences. */
+static void try_differences(struct trial *t)
+{
+	struct prediction like = t->predicted.prediction;
+	struct planes planes = t->predicted.planes;
+
+	planes.differences = planes_differences(planes.samples, &like, t->bytes, t->len / like.width);
+	if (planes.differences)
+		try_prediction(t, &like, planes);
 }
 
 /* Whether ranks are better than the samples, which were tried. They are left in the coder. */
 static void try_ranks(struct trial *t)
 {
 	struct prediction type = t->predicted.prediction, p;
+	struct planes planes = t->predicted.planes;
 	struct values *v = &t->coder->values;
 	size_t count = t->len / type.width;
 	uint8_t *ranks;
@@ -80,7 +106,7 @@ static void try_ranks(struct trial *t)
 	}
 	values_rank(v, t->bytes, count, ranks);
 	p = (struct prediction) { .width = (uint8_t)values_rank_width(v), .row = type.row };
-	bits = predict_fit(&p, ranks, count);
+	bits = fit(t, &p, &planes, ranks, count);
 	buf_clear(&t->coder->sample_out);
 	values_put(&t->coder->sample_out, v);
 	cost = bits * (double)count / 8 + TABLES + (double)t->coder->sample_out.len;
@@ -89,7 +115,7 @@ static void try_ranks(struct trial *t)
 	if (bits < 0 || cost >= t->predicted_cost)
 		return;
 	t->predicted_cost = cost;
-	t->predicted = (struct way) { .codec = CODEC_PREDICT, .prediction = p, .ranked = true };
+	t->predicted = (struct way) { .codec = CODEC_PREDICT, .prediction = p, .planes = planes, .ranked = true };
 }
 
 /* Is a 32nd of the sample a repetition? */
@@ -157,13 +183,17 @@ static void choose_for_pixels(struct trial *t, const struct pixels *px)
 				   .big_endian = px->big_endian,
 				   .order = px->is_float && px->sample_bytes == 4 ? ORDER_FLOAT : ORDER_UNSIGNED,
 				   .row = px->row_bytes / px->sample_bytes };
+	struct planes planes = { .samples = like.row % px->samples ? 1 : px->samples };
 	bool long_samples = px->sample_bytes >= 4;
 
+	like.row /= planes.samples;
 	t->sample = codec_sample_pixels(t->coder, px, t->bytes, t->len);
 	if (!t->sample.bytes)
 		t->rc = coder_no_memory();
 	if (px->sample_bytes <= 4) {
-		try_prediction(t, &like);
+		try_prediction(t, &like, planes);
+		if (planes.samples > 1)
+			try_differences(t);
 		try_ranks(t);
 	}
 	if (!has_matches(t) && !long_samples)
@@ -214,7 +244,7 @@ static void choose_unplanned(struct trial *t)
 	if (looks_random(t) && !has_matches(t))
 		return;
 	for (size_t i = 0; i < sizeof like / sizeof *like; i++)
-		try_prediction(t, &like[i]);
+		try_prediction(t, &like[i], (struct planes) { 0 });
 	try_zstd(t, &(struct way) { .codec = CODEC_ZSTD }, 0);
 	for (size_t i = 0; i < sizeof planes / sizeof *planes; i++)
 		try_zstd(t, &planes[i], 20);

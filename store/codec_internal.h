@@ -12,6 +12,7 @@
 #include "store/codec.h"
 #include "store/codec_bits.h"
 #include "store/filter.h"
+#include "store/planes.h"
 #include "store/predict.h"
 #include "store/values.h"
 
@@ -35,6 +36,7 @@ struct coder { /* of one thread */
 	struct buf next;      /* a chunk encoded in the next way */
 	struct buf ranks;     /* a chunk's samples as ranks */
 	struct values values; /* among these */
+	struct buf planes;    /* a chunk's samples, or their ranks, as planes */
 	struct buf sample, sample_filtered, sample_out;
 };
 
@@ -54,7 +56,8 @@ struct way {
 	enum codec codec;
 	enum zstd_setup setup;	      /* for zstd */
 	struct filter filter;	      /* for CODEC_FILTER_ZSTD */
-	struct prediction prediction; /* for CODEC_PREDICT */
+	struct prediction prediction; /* for CODEC_PREDICT; its row is that of a plane */
+	struct planes planes;	      /* likewise */
 	struct bitpack bitpack;	      /* for CODEC_BITS */
 	bool ranked;		      /* of the ranks in struct coder, which are the chunk's */
 	bool must_gain;		      /* not worth its time unless it saves 1/64 of what another way makes */

@@ -242,8 +242,42 @@ static void fill_fractions(uint8_t *to, size_t len)
 		to[i] = (uint8_t)random_next(&seed);
 }
 
+/* Colours that resemble each other, 8 bits each. */
+static void fill_colours(uint8_t *to, size_t len)
+{
+	uint64_t seed = 11;
+	unsigned grey = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		size_t x = i / 3 % (WIDTH * 2 / 3), y = i / (WIDTH * 2 / 3 * 3);
+
+		if (i % 3 == 0)
+			grey = (unsigned)(20 + (x * x / 500 + 2 * y) % 160 + random_below(&seed, 40));
+		to[i] = (uint8_t)(grey + 10 * (i % 3) + random_below(&seed, 4));
+	}
+}
+
+/* Two-dimensional vectors, 16-bit, that have nothing in common. */
+static void fill_vectors(uint8_t *to, size_t len)
+{
+	uint64_t seed = 12;
+
+	memset(to, 0, len);
+	for (size_t i = 0; i < len / 2; i++) {
+		size_t x = i % WIDTH / 2, y = i / WIDTH;
+		unsigned v = (unsigned)(i % 2 ? 20000 + 50 * x + 9 * y : 60000 - 30 * x - 7 * y) +
+			     (unsigned)random_below(&seed, 100);
+
+		to[2 * i] = (uint8_t)v;
+		to[2 * i + 1] = (uint8_t)(v >> 8);
+	}
+}
+
 static const struct chunk_plan plan = { 0, PIXELS_LEN, 100, WIDTH * 2, 2, 0, 0, 1 };
 static const struct chunk_plan float_plan = { 0, PIXELS_LEN, 100, WIDTH * 4, 4, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__, 1, 1 };
+
+static const struct chunk_plan colour_plan = { 0, PIXELS_LEN, 100, WIDTH * 2 / 3 * 3, 1, 0, 0, 3 };
+static const struct chunk_plan vector_plan = { 0, PIXELS_LEN, 100, WIDTH * 2, 2, 0, 0, 2 };
 
 typedef int encoder(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
 		    enum codec *codec);
@@ -266,6 +300,8 @@ static const struct content {
 	{ "stretched", fill_stretched, &plan, CODEC_COUNT, CODEC_PREDICT, 2, 4 },
 	{ "whole numbers in floats", fill_floats, &float_plan, CODEC_COUNT, CODEC_PREDICT, 2.5, 4 },
 	{ "fractions in floats", fill_fractions, &float_plan, CODEC_COUNT, CODEC_PREDICT, 1, 1.25 },
+	{ "colours", fill_colours, &colour_plan, CODEC_COUNT, CODEC_PREDICT, 1, 1.8 },
+	{ "vectors", fill_vectors, &vector_plan, CODEC_COUNT, CODEC_PREDICT, 1.5, 2.2 },
 	{ "labels", fill_labels, &plan, CODEC_COUNT, CODEC_COUNT, 50, 50 },
 	{ "text taken for pixels", fill_text, &plan, CODEC_COUNT, CODEC_COUNT, 3, 5 },
 };
@@ -413,6 +449,24 @@ static void test_foreign(void)
 		CHECK(codec_name(codec) && *codec_name(codec));
 }
 
+/* Planes that a head cannot have. */
+static void test_bad_planes(void)
+{
+	static const uint8_t bad[][2] = { { 1, 0 }, { 0, 2 }, { 3, 1 }, { 3, 8 } };
+	scope_buf struct buf payload = { 0 };
+	scope_free uint8_t *bytes = malloc(PIXELS_LEN);
+	struct chunk_plan any;
+
+	fill_colours(bytes, PIXELS_LEN);
+	CHECK(round_trip(codec_encode_dense, &colour_plan, 0, bytes, PIXELS_LEN, &payload) == CODEC_PREDICT);
+	CHECK(payload.data[6] == 3 && payload.data[7] == 6);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		memcpy(payload.data + 6, bad[i], 2);
+		CHECK(codec_decode(CODEC_PREDICT, payload.data, payload.len, bytes, PIXELS_LEN) == -EBADMSG);
+		CHECK(!codec_plan(CODEC_PREDICT, payload.data, payload.len, &any));
+	}
+}
+
 /* Processors with vector code and without make the same bytes, and each reads the other's. */
 static void test_portable(const struct content *c)
 {
@@ -452,7 +506,7 @@ static void test_plan(const struct content *c, encoder *encode, bool says)
 	}
 	CHECK(chunker_in_pixels(&found, 0) && chunker_in_pixels(&found, CHUNK_MAX));
 	CHECK(found.row_bytes == c->plan->row_bytes && found.sample_bytes == c->plan->sample_bytes);
-	CHECK(found.big_endian == c->plan->big_endian && found.samples == 1);
+	CHECK(found.big_endian == c->plan->big_endian && found.samples == c->plan->samples);
 	CHECK(codec != CODEC_PREDICT || found.is_float == c->plan->is_float);
 	for (size_t len = 0; len < 26; len++) /* heads that end too soon; the shortest one has 8 bytes */
 		CHECK(!codec_plan(codec, payload.data, len, &found) || len >= 8);
@@ -494,6 +548,8 @@ static void test_plans_of_payloads(void)
 	test_plan(content_named("stretched"), codec_encode_dense, true);
 	test_plan(content_named("whole numbers in floats"), codec_encode_dense, true);
 	test_plan(content_named("fractions in floats"), codec_encode_dense, true);
+	test_plan(content_named("colours"), codec_encode_dense, true);
+	test_plan(content_named("vectors"), codec_encode_dense, true);
 	test_plan(content_named("scan without a plan"), codec_encode, false);
 	test_plan(content_named("scan without a plan"), codec_encode_dense, false);
 	test_plan(content_named("text"), codec_encode, false);
@@ -558,6 +614,7 @@ int main(void)
 	}
 	test_plans();
 	test_foreign();
+	test_bad_planes();
 	test_plans_of_payloads();
 	test_threads();
 	return check_done();
