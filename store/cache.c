@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/arena.h"
 #include "store/err.h"
 #include "store/scope.h"
 
@@ -43,6 +44,7 @@ struct lru {
 };
 
 struct cache {
+	struct arena *arena; /* of the chunks' bytes */
 	pthread_mutex_t lock;
 	pthread_cond_t loaded_one;
 	struct entry **buckets;
@@ -56,7 +58,7 @@ struct cache {
 
 static size_t cost(const struct entry *e)
 {
-	return sizeof *e + e->chunk.len;
+	return sizeof *e + arena_cost(e->chunk.len);
 }
 
 static void lru_remove(struct entry *e)
@@ -146,18 +148,18 @@ static void table_remove(struct cache *c, struct entry *e)
 	c->bytes -= cost(e);
 }
 
-static void entry_free(struct entry *e)
+static void entry_free(struct cache *c, struct entry *e)
 {
-	free((void *)e->chunk.bytes);
+	arena_put(c->arena, (void *)e->chunk.bytes, e->chunk.len);
 	free(e->text);
 	free(e);
 }
 
-static void free_all(struct entry *list)
+static void free_all(struct cache *c, struct entry *list)
 {
 	for (struct entry *next; list; list = next) {
 		next = list->next;
-		entry_free(list);
+		entry_free(c, list);
 	}
 }
 
@@ -199,17 +201,13 @@ static void note_use(struct cache *c, struct entry *e)
 	}
 }
 
+/* Its memory comes later, when room was made for it. */
 static struct entry *entry_new(const struct key *key, size_t len)
 {
 	struct entry *e = calloc(1, sizeof *e);
 
 	if (!e)
 		return NULL;
-	e->chunk.bytes = malloc(len ? len : 1);
-	if (!e->chunk.bytes) {
-		free(e);
-		return NULL;
-	}
 	e->chunk.len = len;
 	e->key = *key;
 	e->refs = 1;
@@ -265,6 +263,11 @@ static int wait_for(struct cache *c, struct entry *e, struct entry **victims)
 	return rc;
 }
 
+static int no_memory(size_t len)
+{
+	return err_set(ENOMEM, "no memory for a chunk of %zu bytes", len);
+}
+
 /* Looks, under the lock. The entry found (*found), or a new one in the table that the caller must load. */
 static int look_up(struct cache *c, const struct key *key, size_t len, struct entry **found, bool *is_new,
 		   struct entry **victims)
@@ -281,7 +284,7 @@ static int look_up(struct cache *c, const struct key *key, size_t len, struct en
 	if (!e) {
 		e = entry_new(key, len);
 		if (!e)
-			return err_set(ENOMEM, "no memory for a chunk of %zu bytes", len);
+			return no_memory(len);
 		table_add(c, e);
 		*victims = evict(c);
 		*found = e;
@@ -306,12 +309,13 @@ int cache_get(struct cache *c, const struct key *key, size_t len,
 	pthread_mutex_lock(&c->lock);
 	rc = look_up(c, key, len, &e, &is_new, &victims);
 	pthread_mutex_unlock(&c->lock);
-	free_all(victims);
+	free_all(c, victims);
 	if (rc)
 		return rc;
 	if (is_new) {
-		rc = load(ctx, key, (void *)e->chunk.bytes, len);
-		free_all(settle(c, e, rc));
+		e->chunk.bytes = arena_get(c->arena, len);
+		rc = e->chunk.bytes ? load(ctx, key, (void *)e->chunk.bytes, len) : no_memory(len);
+		free_all(c, settle(c, e, rc));
 		if (rc) {
 			cache_drop(c, &e->chunk);
 			return rc;
@@ -328,7 +332,7 @@ void cache_drop(struct cache *c, struct cache_chunk *chunk)
 	pthread_mutex_lock(&c->lock);
 	victims = unref(c, (struct entry *)chunk);
 	pthread_mutex_unlock(&c->lock);
-	free_all(victims);
+	free_all(c, victims);
 }
 
 bool cache_peek(struct cache *c, const struct key *key, size_t len, struct cache_chunk **out)
@@ -353,7 +357,7 @@ void cache_drop_done(struct cache *c, struct cache_chunk *chunk)
 		lru_to_top(&c->done, e);
 	victims = unref(c, e);
 	pthread_mutex_unlock(&c->lock);
-	free_all(victims);
+	free_all(c, victims);
 }
 
 bool cache_has(struct cache *c, const struct key *key)
@@ -374,7 +378,9 @@ int cache_new(struct cache **out, size_t budget)
 
 	if (c)
 		c->buckets = calloc(BUCKETS_MIN, sizeof(struct entry *));
-	if (!c || !c->buckets) {
+	/* Pieces of different lengths do not fill it without gaps. */
+	if (!c || !c->buckets || arena_new(&c->arena, budget + budget / 8)) {
+		free(c ? c->buckets : NULL);
 		free(c);
 		return err_set(ENOMEM, "no memory for the chunk cache");
 	}
@@ -391,8 +397,9 @@ void cache_free(struct cache *c)
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->bucket_count; i++)
-		free_all(c->buckets[i]);
+		free_all(c, c->buckets[i]);
 	free(c->buckets);
+	arena_free(c->arena);
 	pthread_cond_destroy(&c->loaded_one);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

@@ -1,6 +1,6 @@
 #include "store/key.h"
 
-#include <xxhash.h>
+#include "store/xxh3.h"
 
 struct key key_of(const uint8_t secret[KEY_SECRET_BYTES], const void *bytes, size_t len)
 {

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <xxhash.h>
 
 #include "store/err.h"
+#include "store/xxh3.h"
 
 static const uint8_t header_magic[8] = { 'T', 'O', 'M', 'O', 'P', 'A', 'C', 'K' };
 static const uint8_t trailer_magic[8] = { 'T', 'O', 'M', 'O', 'S', 'E', 'A', 'L' };

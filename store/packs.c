@@ -7,13 +7,19 @@
 #include "store/err.h"
 #include "store/scope.h"
 
-enum { OPEN_MAX = 256 };
+enum { OPEN_MAX = 256, DIRECT_MIN = 64 << 10 /* small records like to be read ahead by the kernel */ };
+
+struct fds { /* of one file; -1: not open */
+	int cached;
+	int direct; /* past the page cache; -1 also where the file system cannot */
+};
+static const struct fds no_fds = { -1, -1 };
 
 struct pack {
 	struct pack_name name;
 	uint64_t seed;
 	struct appender *writer; /* NULL when all is on the disk */
-	int fd;			 /* -1: not open */
+	struct fds fd;
 	uint32_t users;		 /* readers of fd */
 };
 
@@ -25,6 +31,7 @@ struct packs {
 	uint32_t count, cap;
 	uint32_t open[OPEN_MAX]; /* indexes of packs with an fd */
 	uint32_t opened, hand;	 /* the hand goes round to find one that may be closed */
+	bool no_direct;		 /* the file system cannot; atomic */
 };
 
 int packs_new(struct packs **out, const struct io *io, const char *folder)
@@ -41,13 +48,20 @@ int packs_new(struct packs **out, const struct io *io, const char *folder)
 	return 0;
 }
 
+static void close_fds(struct packs *p, struct fds fd)
+{
+	if (fd.cached >= 0)
+		p->io->close(p->io, fd.cached);
+	if (fd.direct >= 0)
+		p->io->close(p->io, fd.direct);
+}
+
 void packs_free(struct packs *p)
 {
 	if (!p)
 		return;
 	for (uint32_t i = 0; i < p->count; i++) {
-		if (p->all[i].fd >= 0)
-			p->io->close(p->io, p->all[i].fd);
+		close_fds(p, p->all[i].fd);
 		appender_drop(p->all[i].writer);
 	}
 	free(p->all);
@@ -69,7 +83,7 @@ int packs_add(struct packs *p, struct pack_name name, uint64_t seed, struct appe
 		p->cap = cap;
 	}
 	*index = p->count++;
-	p->all[*index] = (struct pack) { name, seed, writer ? appender_ref(writer) : NULL, .fd = -1 };
+	p->all[*index] = (struct pack) { name, seed, writer ? appender_ref(writer) : NULL, .fd = no_fds };
 	return 0;
 }
 
@@ -96,94 +110,127 @@ void packs_name(struct packs *p, uint32_t index, char text[PACK_NAME_MAX])
 	pack_name_text(p->all[index].name, text);
 }
 
-/* Called with the lock held. The fd of another pack that may be closed to make room for one more, or -1; *place is a
- * free place in the list (OPEN_MAX when there is none: then the new fd is not kept). */
-static int make_room(struct packs *p, uint32_t *place)
+/* Called with the lock held. The fds of another pack that may be closed to make room for one more, if need be; *place is
+ * a free place in the list (OPEN_MAX when there is none: then the new fds are not kept). */
+static struct fds make_room(struct packs *p, uint32_t *place)
 {
 	if (p->opened < OPEN_MAX) {
 		*place = p->opened++;
-		return -1;
+		return no_fds;
 	}
 	for (uint32_t tried = 0; tried < OPEN_MAX; tried++, p->hand = (p->hand + 1) % OPEN_MAX) {
 		struct pack *pack = &p->all[p->open[p->hand]];
-		int fd = pack->fd;
+		struct fds fd = pack->fd;
 
 		if (pack->users)
 			continue;
 		*place = p->hand;
 		p->hand = (p->hand + 1) % OPEN_MAX;
-		pack->fd = -1;
+		pack->fd = no_fds;
 		return fd;
 	}
 	*place = OPEN_MAX;
-	return -1;
-}
-
-/* Opens the file of a pack, and keeps it open unless too many are in use. *kept: packs_release() it, else close it. */
-static int open_pack(struct packs *p, uint32_t index, struct pack_name name, bool *kept)
-{
-	char text[PACK_NAME_MAX];
-	scope_free char *path = NULL;
-	int fd, spare = -1;
-	uint32_t place;
-
-	pack_name_text(name, text);
-	if (asprintf(&path, "%s/%s", p->folder, text) < 0) {
-		path = NULL;
-		return err_set(ENOMEM, "no memory to open pack %s", text);
-	}
-	fd = p->io->open(p->io, path, O_RDONLY, 0);
-	if (fd < 0)
-		return err_set(-fd, "cannot open %s: %s", path, strerror(-fd));
-	pthread_mutex_lock(&p->lock);
-	*kept = p->all[index].fd < 0;
-	if (*kept) {
-		spare = make_room(p, &place);
-		*kept = place < OPEN_MAX;
-	}
-	if (*kept) {
-		p->open[place] = index;
-		p->all[index].fd = fd;
-		p->all[index].users++;
-	}
-	pthread_mutex_unlock(&p->lock);
-	if (spare >= 0)
-		p->io->close(p->io, spare);
-	return fd;
+	return no_fds;
 }
 
 struct reading { /* one read of a pack's file */
 	uint32_t index;
 	struct pack_name name;
-	int fd; /* -1: not open yet */
+	struct fds fd;
+	bool kept;     /* by the pack: it counts its users */
 };
 
-static int read_file(struct packs *p, struct reading *r, uint64_t off, void *to, size_t len)
+/* Opens the file of a pack, and keeps it open unless too many are in use. */
+static int open_pack(struct packs *p, struct reading *r)
 {
-	bool kept = true;
+	struct fds spare = no_fds;
 	char text[PACK_NAME_MAX];
-	int rc;
+	scope_free char *path = NULL;
+	uint32_t place;
 
-	if (r->fd < 0)
-		r->fd = open_pack(p, r->index, r->name, &kept);
-	if (r->fd < 0)
-		return r->fd;
-	rc = io_read_all(p->io, r->fd, to, len, off);
-	if (kept) {
+	pack_name_text(r->name, text);
+	if (asprintf(&path, "%s/%s", p->folder, text) < 0) {
+		path = NULL;
+		return err_set(ENOMEM, "no memory to open pack %s", text);
+	}
+	r->fd.cached = p->io->open(p->io, path, O_RDONLY, 0);
+	if (r->fd.cached < 0)
+		return err_set(-r->fd.cached, "cannot open %s: %s", path, strerror(-r->fd.cached));
+	if (!__atomic_load_n(&p->no_direct, __ATOMIC_RELAXED))
+		r->fd.direct = p->io->open(p->io, path, O_RDONLY | O_DIRECT, 0);
+	pthread_mutex_lock(&p->lock);
+	r->kept = p->all[r->index].fd.cached < 0;
+	if (r->kept) {
+		spare = make_room(p, &place);
+		r->kept = place < OPEN_MAX;
+	}
+	if (r->kept) {
+		p->open[place] = r->index;
+		p->all[r->index].fd = r->fd;
+		p->all[r->index].users++;
+	}
+	pthread_mutex_unlock(&p->lock);
+	close_fds(p, spare);
+	return 0;
+}
+
+static int reading_begin(struct packs *p, uint32_t index, struct reading *r)
+{
+	struct pack *pack;
+
+	pthread_mutex_lock(&p->lock);
+	pack = &p->all[index];
+	*r = (struct reading) { index, pack->name, pack->fd, pack->fd.cached >= 0 };
+	pack->users += r->kept;
+	pthread_mutex_unlock(&p->lock);
+	return r->kept ? 0 : open_pack(p, r);
+}
+
+static void reading_end(struct packs *p, struct reading *r)
+{
+	if (r->kept) {
 		scope_lock(&p->lock);
 		p->all[r->index].users--;
 	} else {
-		p->io->close(p->io, r->fd);
+		close_fds(p, r->fd);
 	}
+}
+
+/* True when the bytes came. Else nothing is said: they are to be read through the page cache, which has the sentence. Writes up to
+ * PACKS_ALIGN bytes before and behind, too. */
+static bool read_direct(struct packs *p, const struct reading *r, uint64_t off, uint8_t *to, size_t len)
+{
+	size_t skip = off % PACKS_ALIGN, whole = (skip + len + PACKS_ALIGN - 1) / PACKS_ALIGN * PACKS_ALIGN;
+	int64_t n;
+
+	if (r->fd.direct < 0 || (uintptr_t)(to - skip) % PACKS_ALIGN || __atomic_load_n(&p->no_direct, __ATOMIC_RELAXED))
+		return false;
+	n = p->io->pread(p->io, r->fd.direct, to - skip, whole, off - skip);
+	if (n == -EINVAL)
+		__atomic_store_n(&p->no_direct, true, __ATOMIC_RELAXED);
+	return n >= (int64_t)(skip + len); /* the file may end before `whole` */
+}
+
+static int read_file(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, bool direct)
+{
+	struct reading r;
+	char text[PACK_NAME_MAX];
+	int rc = reading_begin(p, index, &r);
+
+	if (rc)
+		return rc;
+	if (!direct || !read_direct(p, &r, off, to, len))
+		rc = io_read_all(p->io, r.fd.cached, to, len, off);
+	reading_end(p, &r);
 	if (!rc)
 		return 0;
-	pack_name_text(r->name, text);
+	pack_name_text(r.name, text);
 	return err_set(-rc, "pack %s: reading %zu bytes at %llu: %s", text, len, (unsigned long long)off,
 		       rc == -EBADMSG ? "the file ends before" : strerror(-rc));
 }
 
-/* The bytes when the pack's appender has them in memory. */
-static bool read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len)
+/* The bytes when the pack's appender has them in memory. *written: there is no appender any more. */
+static bool read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, bool *written, uint64_t *seed)
 {
 	struct appender *writer = NULL;
 	bool there;
@@ -191,7 +238,9 @@ static bool read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *
 	pthread_mutex_lock(&p->lock);
 	if (p->all[index].writer)
 		writer = appender_ref(p->all[index].writer);
+	*seed = p->all[index].seed;
 	pthread_mutex_unlock(&p->lock);
+	*written = !writer;
 	there = writer && appender_peek(writer, off, to, len);
 	appender_drop(writer);
 	return there;
@@ -199,18 +248,24 @@ static bool read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *
 
 int packs_read(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed)
 {
-	bool there = read_unwritten(p, index, off, to, len);
-	struct reading r = { .index = index, .fd = -1 };
-	struct pack *pack;
+	bool written;
 
-	pthread_mutex_lock(&p->lock);
-	pack = &p->all[index];
-	*seed = pack->seed;
-	r.name = pack->name;
-	if (!there) {
-		r.fd = pack->fd;
-		pack->users += r.fd >= 0;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return there ? 0 : read_file(p, &r, off, to, len);
+	return read_unwritten(p, index, off, to, len, &written, seed) ? 0 : read_file(p, index, off, to, len, false);
+}
+
+size_t packs_room(size_t len)
+{
+	return len + 2 * PACKS_ALIGN;
+}
+
+int packs_fetch(struct packs *p, uint32_t index, uint64_t off, void *room, size_t len, const uint8_t **bytes,
+		uint64_t *seed)
+{
+	uint8_t *to = (uint8_t *)room + off % PACKS_ALIGN;
+	bool written;
+
+	*bytes = to;
+	if (read_unwritten(p, index, off, to, len, &written, seed))
+		return 0;
+	return read_file(p, index, off, to, len, written && len >= DIRECT_MIN);
 }

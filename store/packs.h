@@ -25,4 +25,11 @@ void packs_name(struct packs *packs, uint32_t index, char text[PACK_NAME_MAX]);
 /* All of len bytes at off, and the pack's seed. 0 or -errno with a sentence that names the pack. */
 int packs_read(struct packs *packs, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed);
 
+/* The same for a record that is kept decoded afterwards: what is large and on the disk is read past the page cache, which saves a
+ * copy and leaves that memory to others. room: packs_room(len) bytes, at a multiple of PACKS_ALIGN (else it goes through the cache); *bytes: where in it they are. */
+enum { PACKS_ALIGN = 4096 };
+size_t packs_room(size_t len);
+int packs_fetch(struct packs *packs, uint32_t index, uint64_t off, void *room, size_t len, const uint8_t **bytes,
+		uint64_t *seed);
+
 #endif

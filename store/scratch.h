@@ -11,7 +11,6 @@
 #include "store/buf.h"
 
 enum scratch_use {
-	SCRATCH_RECORD,	 /* a record as read from a pack */
 	SCRATCH_PLAIN,	 /* a decoded chunk that is not for the cache */
 	SCRATCH_PAYLOAD, /* an encoded chunk on its way to a pack */
 	SCRATCH_USES

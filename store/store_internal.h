@@ -33,6 +33,7 @@ struct store {
 	pthread_mutex_t feature_lock; /* while they are added */
 	const struct io *io;
 	struct cache *cache;
+	struct arena *records; /* memory for those that are being read */
 	struct pool *pool;
 	struct pool *writers; /* write and sync packs; NULL before the first one */
 	struct directory *directory;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "store/arena.h"
 #include "store/err.h"
 #include "store/lock.h"
 #include "store/log.h"
@@ -10,7 +11,7 @@
 #include "store/scope.h"
 #include "store/store_internal.h"
 
-enum { CACHE_BYTES = 64 << 20, EPOCH_TEXT_MAX = 32 };
+enum { CACHE_BYTES = 64 << 20, RECORDS_BYTES = 64 << 20, EPOCH_TEXT_MAX = 32 };
 
 static void leave(struct store *s)
 {
@@ -22,6 +23,7 @@ static void leave(struct store *s)
 		appender_drop(s->closing[i].appender);
 	cache_free(s->cache);
 	pool_free(s->pool);
+	arena_free(s->records);
 	directory_free(s->directory);
 	packs_free(s->packs);
 	lock_release(s->lock_fd);
@@ -316,6 +318,8 @@ static int enter_store(struct store *s, const struct store_options *options)
 		rc = look_at(s); /* again: whoever had the lock until now may have added a feature */
 	if (!rc)
 		rc = cache_new(&s->cache, options->cache_bytes ? options->cache_bytes : CACHE_BYTES);
+	if (!rc)
+		rc = arena_new(&s->records, RECORDS_BYTES);
 	if (!rc)
 		rc = pool_new(&s->pool, options->threads);
 	if (!rc)

@@ -1,10 +1,10 @@
 #include <errno.h>
 
+#include "store/arena.h"
 #include "store/codec.h"
 #include "store/err.h"
 #include "store/log.h"
 #include "store/scope.h"
-#include "store/scratch.h"
 #include "store/store_internal.h"
 
 /* "chunk KEY in pack NAME: what" */
@@ -17,42 +17,50 @@ static int damaged(struct store *s, const struct key *key, const struct director
 	return err_set(EIO, "chunk %s in pack %s at %u: %s", text, name, entry->off, what);
 }
 
-/* Reads a record, compares its head with what the directory says, and the payload with its check. */
-static int read_record(struct store *s, const struct key *key, const struct directory_entry *entry, struct buf *record)
+/* Reads a record into room, compares its head with what the directory says, and the payload with its check. */
+static int read_record(struct store *s, const struct key *key, const struct directory_entry *entry, void *room,
+		       const uint8_t **payload)
 {
 	size_t len = PACK_HEAD_BYTES + (size_t)entry->stored_len;
+	const uint8_t *record;
 	struct pack_head head;
 	uint64_t seed;
 	int rc;
 
-	if (!buf_reserve(record, len))
-		return err_set(ENOMEM, "no memory to read a chunk");
-	rc = packs_read(s->packs, entry->pack, entry->off, record->data, len, &seed);
+	rc = packs_fetch(s->packs, entry->pack, entry->off, room, len, &record, &seed);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc)
 		return damaged(s, key, entry, err_text());
-	record->len = len;
-	if (!pack_head_get(record->data, seed, entry->off, &head) || head.kind != PACK_CHUNK ||
+	if (!pack_head_get(record, seed, entry->off, &head) || head.kind != PACK_CHUNK ||
 	    !key_equal(&head.key, key) || head.stored_len != entry->stored_len || head.plain_len != entry->plain_len ||
 	    head.codec != entry->codec)
 		return damaged(s, key, entry, "the record's head is damaged");
 	if (head.version != 1)
 		return damaged(s, key, entry, "the record was written by a newer version of tomofs");
-	if (head.payload_check != pack_check(record->data + PACK_HEAD_BYTES, head.stored_len))
+	*payload = record + PACK_HEAD_BYTES;
+	if (head.payload_check != pack_check(*payload, head.stored_len))
 		return damaged(s, key, entry, "the bytes do not match their check");
 	return 0;
 }
 
 int store_fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
 {
-	struct buf *record = scratch_take(SCRATCH_RECORD);
-	int rc = record ? read_record(s, key, entry, record) : -ENOMEM;
+	size_t len = packs_room(PACK_HEAD_BYTES + (size_t)entry->stored_len);
+	void *room = arena_get(s->records, len);
+	const uint8_t *payload = NULL;
+	int rc;
 
-	if (rc)
-		return rc;
-	rc = codec_decode(entry->codec, record->data + PACK_HEAD_BYTES, entry->stored_len, to, entry->plain_len);
-	return rc && rc != -ENOMEM ? damaged(s, key, entry, err_text()) : rc;
+	if (!room)
+		return err_set(ENOMEM, "no memory to read a chunk");
+	rc = read_record(s, key, entry, room, &payload);
+	if (!rc) {
+		rc = codec_decode(entry->codec, payload, entry->stored_len, to, entry->plain_len);
+		if (rc && rc != -ENOMEM)
+			rc = damaged(s, key, entry, err_text());
+	}
+	arena_put(s->records, room, len);
+	return rc;
 }
 
 int store_fetch_check(struct store *s, const struct key *key, const struct directory_entry *entry, const void *bytes)
