@@ -72,6 +72,17 @@ static int newest_first(const void *a, const void *b)
 	return ((*left)->newest < (*right)->newest) - ((*left)->newest > (*right)->newest);
 }
 
+/* Called with the lock held: packs that were removed while the run was made. */
+static void drop_gone(struct directory *d, struct keyrun *run)
+{
+	for (uint64_t i = 0; i < run->head.packs; i++) {
+		uint32_t index = keyrun_index(run->packs, i);
+
+		if (index < d->note_cap && d->notes[index].state == PACK_GONE)
+			keyrun_forget(run, index);
+	}
+}
+
 int directory_swap(struct directory *d, struct keyrun *const *fresh, size_t fresh_count, struct keyrun *const *old,
 		   size_t old_count)
 {
@@ -88,6 +99,8 @@ int directory_swap(struct directory *d, struct keyrun *const *fresh, size_t fres
 			list->runs[list->count++] = keyrun_ref(before->runs[i]);
 	qsort(list->runs, list->count, sizeof(struct keyrun *), newest_first);
 	pthread_mutex_lock(&d->lock);
+	for (size_t i = 0; i < fresh_count; i++)
+		drop_gone(d, fresh[i]);
 	d->list = list; /* only one thread swaps, so `before` is what was there */
 	pthread_mutex_unlock(&d->lock);
 	run_list_drop(before);
@@ -209,6 +222,48 @@ int directory_note(struct directory *d, uint32_t index, uint32_t more, int state
 	return 0;
 }
 
+bool directory_gone(struct directory *d, uint32_t index)
+{
+	scope_lock(&d->lock);
+	return index < d->note_cap && d->notes[index].state == PACK_GONE;
+}
+
+/* Called with the lock held. */
+void directory_forget_settled(struct directory *d, uint32_t index)
+{
+	for (size_t i = 0; i < d->settled_count; i++) {
+		if (d->settled[i] != index)
+			continue;
+		d->settled[i] = d->settled[--d->settled_count];
+		d->settled_entries -=
+		    d->notes[index].entries < d->settled_entries ? d->notes[index].entries : d->settled_entries;
+		break;
+	}
+	if (!d->settled_count)
+		d->settled_entries = 0;
+}
+
+void directory_remove(struct directory *d, uint32_t index)
+{
+	struct run_list *list;
+	bool shrunk = false;
+
+	pthread_mutex_lock(&d->lock);
+	__atomic_add_fetch(&d->removals, 1, __ATOMIC_SEQ_CST); /* before anybody can miss an entry */
+	if (!room_for_note(d, index)) {
+		d->notes[index].state = PACK_GONE;
+		directory_forget_settled(d, index);
+	}
+	list = d->list;
+	__atomic_add_fetch(&list->refs, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&d->lock);
+	for (size_t i = 0; i < list->count; i++)
+		shrunk |= keyrun_forget(list->runs[i], index);
+	run_list_drop(list);
+	if (shrunk)
+		directory_want(d);
+}
+
 void directory_settled(struct directory *d, uint32_t index)
 {
 	/* Without memory for the note its entries stay where they are. */
@@ -227,7 +282,7 @@ static int ask_footer(struct directory *d, uint32_t index, const struct key *key
 
 	if (directory_transient(rc))
 		return rc;
-	if (rc)
+	if (rc && !directory_gone(d, index))
 		log_error("%s; its chunks are missing", err_text());
 	for (uint64_t i = rc ? 0 : pack.records; i-- > 0;) {
 		struct pack_entry e = pack_entry_get(pack.entries.data, i);
@@ -247,9 +302,12 @@ static int ask_footers(struct directory *d, struct keyrun *run, const struct key
 {
 	int rc = 0;
 
-	for (uint64_t i = run->head.packs; !rc && i-- > 0;)
-		if (run->packs[i] != KEYRUN_GONE)
-			rc = ask_footer(d, run->packs[i], key, entry);
+	for (uint64_t i = run->head.packs; !rc && i-- > 0;) {
+		uint32_t index = keyrun_index(run->packs, i);
+
+		if (index != KEYRUN_GONE)
+			rc = ask_footer(d, index, key, entry);
+	}
 	return rc;
 }
 
@@ -290,22 +348,24 @@ static int look_up(struct directory *d, const struct key *key, struct directory_
 	return rc < 0 ? rc : found;
 }
 
-static bool is_current(struct directory *d, const struct run_list *list)
+static bool is_current(struct directory *d, const struct run_list *list, uint64_t removals)
 {
 	scope_lock(&d->lock);
-	return d->list == list;
+	return d->list == list && d->removals == removals;
 }
 
 int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
 {
 	const struct run_list *asked;
+	uint64_t removals;
 	int rc;
 
 	if (key_is_hole(key))
 		return 0;
-	do /* entries of a damaged run may go back to memory meanwhile */
+	do { /* entries of a damaged run may go back to memory meanwhile, those of a removed pack are in a newer one */
+		removals = __atomic_load_n(&d->removals, __ATOMIC_SEQ_CST);
 		rc = look_up(d, key, entry, &asked);
-	while (!rc && !is_current(d, asked));
+	} while (!rc && !is_current(d, asked, removals));
 	return rc;
 }
 

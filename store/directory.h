@@ -94,12 +94,18 @@ int directory_begin(struct directory *d, struct directory_sums *sums);
 /* ---- Then ---- */
 
 /* 1: found; 0: no pack has it; -ENOMEM, -EMFILE, -ENFILE. Of several records with a key the one in the newest pack
- * counts. */
+ * counts. The pack may be removed before its record is read (-ESTALE, packs.h): then ask again. */
 int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry);
 /* Enters a chunk of a pack that is being written. 0 or -ENOMEM. */
 int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry);
+/* Enters into memory what a pack holds that another process writes, for those who only read; again is fine. What is new is
+ * added to sums, which may be NULL. 0 or -ENOMEM. */
+int directory_load(struct directory *d, uint32_t index, const struct recovered *pack, struct directory_sums *sums);
 /* The pack is sealed and on the disk: from now on its footer may stand for its entries. Never waits. */
 void directory_settled(struct directory *d, uint32_t index);
+/* The pack goes away: its entries count no longer. Those of its chunks that are wanted are in newer packs, which the directory
+ * knows already. Before the file is removed. Never waits. */
+void directory_remove(struct directory *d, uint32_t index);
 /* Waits until the thread has nothing more to do, or cannot. For tests and measurements. */
 void directory_idle(struct directory *d);
 

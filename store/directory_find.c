@@ -158,7 +158,7 @@ static int claim_packs(struct opening *o, struct keyrun *run)
 	if (!rc)
 		rc = keyrun_packs(run, claim_pack, &(struct claiming) { o, run, m.packs });
 	run->packs = m.packs;
-	run->shrunk = m.live < run->head.packs;
+	run->gone = run->head.packs - m.live;
 	return rc;
 }
 
@@ -250,7 +250,7 @@ static int check_sizes(void *arg)
 		if (!c->run || size_of(s->d, o->names[i]) == (int64_t)c->size)
 			continue;
 		c->run->packs[c->place] = KEYRUN_GONE;
-		__atomic_store_n(&c->run->shrunk, true, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&c->run->gone, 1, __ATOMIC_RELAXED);
 		c->run = NULL;
 	}
 	return 0;

@@ -28,7 +28,7 @@ struct run_list {
 
 struct note { /* about a pack, by its index */
 	uint32_t entries;
-	enum { PACK_OPEN, PACK_SETTLED, PACK_COVERED } state; /* covered: by a run */
+	enum { PACK_OPEN, PACK_SETTLED, PACK_COVERED, PACK_GONE } state; /* covered: by a run */
 };
 
 struct cover {		    /* of one pack, by a run */
@@ -63,6 +63,7 @@ struct directory {
 	uint32_t *settled; /* packs in this state */
 	size_t settled_count, settled_cap;
 	uint64_t settled_entries;
+	uint64_t removals; /* of packs; atomic, so that it can be read without the lock */
 
 	pthread_t thread;
 	pthread_cond_t wake;   /* wanted or stopping */
@@ -87,9 +88,9 @@ static inline bool directory_transient(int rc)
 
 struct pack_name directory_pack_name(struct directory *d, uint32_t index);
 int directory_note(struct directory *d, uint32_t index, uint32_t more, int state);
+bool directory_gone(struct directory *d, uint32_t index); /* was the pack removed? */
+void directory_forget_settled(struct directory *d, uint32_t index); /* called with the lock held */
 uint64_t directory_number(struct directory *d); /* for a new run */
-/* Enters a footer into memory; sums may be NULL. 0 or -ENOMEM. */
-int directory_load(struct directory *d, uint32_t index, const struct recovered *pack, struct directory_sums *sums);
 
 /* directory_make.c */
 bool directory_flush_due(struct directory *d);

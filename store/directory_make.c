@@ -38,12 +38,12 @@ void directory_load_filters(struct directory *d)
 static void keep_in_memory(struct directory *d, uint32_t index)
 {
 	scope_lock(&d->lock);
-	if (index < d->note_cap)
+	if (index < d->note_cap && d->notes[index].state != PACK_GONE)
 		d->notes[index].state = PACK_OPEN;
 }
 
-/* Adds what a pack's footer says. 1; 0: it has none, and its entries were put into memory (*listed), or it cannot be read at all;
- * -errno: this time it could not be done. */
+/* Adds what a pack's footer says. 1; 0: it has none, and its entries were put into memory (*listed), or it was removed
+ * (likewise), or it cannot be read at all; -errno: this time it could not be done. */
 static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b, bool *listed)
 {
 	struct pack_name name = directory_pack_name(d, index);
@@ -52,7 +52,8 @@ static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b,
 
 	if (directory_transient(rc))
 		return rc;
-	if (rc)
+	*listed = rc && directory_gone(d, index);
+	if (rc && !*listed)
 		log_error("%s; its chunks cannot be listed", err_text());
 	if (rc || !pack.sealed)
 		keep_in_memory(d, index);
@@ -84,21 +85,6 @@ static int take_settled(struct directory *d, uint32_t **indexes, size_t *count)
 	return 0;
 }
 
-/* Called with the lock held. */
-static void forget_settled(struct directory *d, uint32_t index)
-{
-	for (size_t i = 0; i < d->settled_count; i++) {
-		if (d->settled[i] != index)
-			continue;
-		d->settled[i] = d->settled[--d->settled_count];
-		d->settled_entries -=
-		    d->notes[index].entries < d->settled_entries ? d->notes[index].entries : d->settled_entries;
-		break;
-	}
-	if (!d->settled_count)
-		d->settled_entries = 0;
-}
-
 /* These packs are in a run now (or cannot be); what memory holds of packs that are in a run goes. */
 static void settle(struct directory *d, const uint32_t *indexes, size_t count, const bool *covered)
 {
@@ -107,13 +93,14 @@ static void settle(struct directory *d, const uint32_t *indexes, size_t count, c
 
 	pthread_mutex_lock(&d->lock);
 	for (size_t i = 0; i < count; i++) {
-		forget_settled(d, indexes[i]);
-		d->notes[indexes[i]].state = covered[i] ? PACK_COVERED : PACK_OPEN;
+		directory_forget_settled(d, indexes[i]);
+		if (d->notes[indexes[i]].state != PACK_GONE)
+			d->notes[indexes[i]].state = covered[i] ? PACK_COVERED : PACK_OPEN;
 	}
 	notes = d->note_cap;
 	gone = malloc(notes);
 	for (size_t i = 0; gone && i < notes; i++)
-		gone[i] = d->notes[i].state == PACK_COVERED;
+		gone[i] = d->notes[i].state >= PACK_COVERED;
 	pthread_mutex_unlock(&d->lock);
 	if (gone)
 		recent_forget(d->recent, gone, notes);
@@ -195,12 +182,13 @@ static int again_gather(struct directory *d, struct keyrun *run, struct again *a
 	int rc = 0;
 
 	for (uint64_t i = 0; rc >= 0 && i < run->head.packs; i++) {
+		uint32_t index = keyrun_index(run->packs, i);
 		bool listed = false;
 
 		rc = directory_pause(&breaks);
-		if (rc || run->packs[i] == KEYRUN_GONE)
+		if (rc || index == KEYRUN_GONE)
 			continue;
-		rc = gather(d, run->packs[i], &a->b, &listed);
+		rc = gather(d, index, &a->b, &listed);
 		if (!rc && !listed) /* only the damaged run still knows of it; it is tried again */
 			return err_set(EIO, "%s cannot be made again: a pack cannot be listed", run->path);
 		if (rc > 0 && keyrun_builder_entries(&a->b) >= directory_limits.batch_entries)

@@ -107,16 +107,30 @@ static int try_merge(struct directory *d, struct keyrun *const *runs, size_t cou
 	return rc ? rc : 1;
 }
 
+/* Nothing is left of the run. */
+static int drop(struct directory *d, struct keyrun *run)
+{
+	int rc = directory_swap(d, NULL, 0, &run, 1);
+
+	if (rc)
+		return rc;
+	directory_discard(d, keyrun_ref(run));
+	return 1;
+}
+
 static int tend_run(struct directory *d, struct keyrun *run)
 {
+	uint64_t gone;
 	int rc;
 
 	if (__atomic_load_n(&run->damaged, __ATOMIC_RELAXED)) {
 		rc = directory_make_again(d, run);
 		return rc ? rc : 1;
 	}
-	return __atomic_load_n(&run->shrunk, __ATOMIC_RELAXED) && room_for(d, run->head.entries) ? try_merge(d, &run, 1)
-												 : 0;
+	gone = __atomic_load_n(&run->gone, __ATOMIC_RELAXED);
+	if (gone == run->head.packs)
+		return drop(d, run);
+	return gone && room_for(d, run->head.entries) ? try_merge(d, &run, 1) : 0;
 }
 
 /* One piece of work. 1: there may be more; 0: there was none; -errno. */

@@ -22,7 +22,7 @@ struct keyrun {
 	uint32_t *packs; /* by place in the run's table: the pack's index, or KEYRUN_GONE: its entries do not count */
 	uint32_t newest; /* the greatest index of these */
 	uint8_t *filter; /* all blocks, checked; NULL: they are read one by one; atomic */
-	bool shrunk;	 /* some packs are gone; atomic */
+	uint64_t gone;	 /* so many of them are; atomic */
 	bool damaged;	 /* found out while reading; atomic */
 };
 
@@ -48,6 +48,13 @@ int keyrun_packs(struct keyrun *run, int (*each)(void *ctx, uint32_t place, cons
 int keyrun_pack(struct keyrun *run, uint32_t place, struct keyrun_pack *pack);
 /* The run takes the array (head.packs indexes, growing but for KEYRUN_GONE). */
 void keyrun_set_packs(struct keyrun *run, uint32_t *packs);
+/* One of these; packs go away while others look. */
+static inline uint32_t keyrun_index(const uint32_t *packs, uint64_t place)
+{
+	return __atomic_load_n(&packs[place], __ATOMIC_ACQUIRE);
+}
+/* The pack is gone. False: it was not in the run. */
+bool keyrun_forget(struct keyrun *run, uint32_t index);
 
 /* Reads the filter into memory, by one thread at a time, also while others read. Best effort. */
 void keyrun_load_filter(struct keyrun *run);
@@ -62,6 +69,7 @@ void keyrun_expect(const struct keyrun *run, const struct key *key);
 
 struct keyrun_cursor { /* goes through all entries in order; of one key the newest first */
 	struct keyrun *run;
+	const uint32_t *packs; /* as the run's, which the caller may replace by a copy of his own */
 	uint64_t next, first_page, pages;
 	uint8_t *bytes;
 	struct keyrun_entry entry; /* at.pack is the pack's index */

@@ -8,7 +8,8 @@ enum { PAUSE_EVERY = 1 << 15 };
 
 struct source {
 	struct keyrun_cursor cursor;
-	uint32_t *places; /* of the run's packs in the table of the new one */
+	uint32_t *packs;  /* the run's, as they were at the beginning */
+	uint32_t *places; /* of these in the table of the new one */
 	uint32_t next_pack;
 	bool ended;
 };
@@ -25,6 +26,7 @@ static void merge_end(struct merge *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		keyrun_cursor_close(&m->sources[i].cursor);
+		free(m->sources[i].packs);
 		free(m->sources[i].places);
 	}
 	keyrun_writer_drop(m->writer);
@@ -34,11 +36,11 @@ static void merge_end(struct merge *m)
 /* The next pack of a source that is not gone; KEYRUN_GONE at its end. */
 static uint32_t peek_pack(struct source *s)
 {
-	const struct keyrun *run = s->cursor.run;
+	uint64_t packs = s->cursor.run->head.packs;
 
-	while (s->next_pack < run->head.packs && run->packs[s->next_pack] == KEYRUN_GONE)
+	while (s->next_pack < packs && s->packs[s->next_pack] == KEYRUN_GONE)
 		s->next_pack++;
-	return s->next_pack < run->head.packs ? run->packs[s->next_pack] : KEYRUN_GONE;
+	return s->next_pack < packs ? s->packs[s->next_pack] : KEYRUN_GONE;
 }
 
 /* The source whose next pack is the oldest, or NULL. Each pack is in one run. */
@@ -68,8 +70,12 @@ static int begin(struct merge *m, struct keyrun *const *runs, size_t count)
 
 		keyrun_cursor_open(&s->cursor, runs[i]);
 		s->places = malloc((runs[i]->head.packs + 1) * sizeof *s->places);
-		if (!s->places)
+		s->packs = malloc((runs[i]->head.packs + 1) * sizeof *s->packs);
+		if (!s->places || !s->packs)
 			return err_set(ENOMEM, "no memory to merge runs of keys");
+		for (uint64_t k = 0; k < runs[i]->head.packs; k++)
+			s->packs[k] = keyrun_index(runs[i]->packs, k);
+		s->cursor.packs = s->packs;
 		packs += runs[i]->head.packs;
 		rc = keyrun_packs(runs[i], NULL, NULL); /* what is copied from it must be right */
 		if (rc)
@@ -80,7 +86,7 @@ static int begin(struct merge *m, struct keyrun *const *runs, size_t count)
 		return err_set(ENOMEM, "no memory to merge runs of keys");
 	for (struct source *s; (s = oldest_pack(m)); s->next_pack++) {
 		s->places[s->next_pack] = (uint32_t)m->packs;
-		m->indexes[m->packs++] = s->cursor.run->packs[s->next_pack];
+		m->indexes[m->packs++] = s->packs[s->next_pack];
 	}
 	return 0;
 }

@@ -166,6 +166,18 @@ void keyrun_set_packs(struct keyrun *run, uint32_t *packs)
 			run->newest = packs[i];
 }
 
+bool keyrun_forget(struct keyrun *run, uint32_t index)
+{
+	for (uint64_t i = 0; i < run->head.packs; i++) {
+		if (keyrun_index(run->packs, i) != index)
+			continue;
+		__atomic_store_n(&run->packs[i], KEYRUN_GONE, __ATOMIC_RELEASE);
+		__atomic_add_fetch(&run->gone, 1, __ATOMIC_RELAXED);
+		return true;
+	}
+	return false;
+}
+
 /* ---- the filter ---- */
 
 uint64_t keyrun_filter_bytes(const struct keyrun *run)
@@ -277,14 +289,15 @@ static uint64_t lower_bound(const uint8_t *page, uint64_t count, const struct ke
 }
 
 /* Takes an entry off its page. 1, 0: its pack is gone, -EBADMSG: no writer made it. */
-static int take_entry(struct keyrun *run, const uint8_t *from, struct keyrun_entry *entry, uint32_t *place)
+static int take_entry(struct keyrun *run, const uint32_t *packs, const uint8_t *from, struct keyrun_entry *entry,
+		      uint32_t *place)
 {
 	*entry = keyrun_entry_get(from);
 	if (entry->at.pack >= run->head.packs || !entry->at.plain_len || entry->at.plain_len > CHUNK_MAX ||
 	    entry->at.stored_len > PACK_PAYLOAD_MAX)
 		return damaged(run, "an entry makes no sense");
 	*place = entry->at.pack;
-	entry->at.pack = run->packs[*place];
+	entry->at.pack = keyrun_index(packs, *place);
 	return entry->at.pack != KEYRUN_GONE;
 }
 
@@ -299,7 +312,7 @@ static int look_in(struct keyrun *run, const uint8_t *page, uint64_t count, cons
 
 		if (memcmp(entry_at(page, i), key->bytes, KEY_BYTES) != 0)
 			return 0;
-		rc = take_entry(run, entry_at(page, i), &found, &place);
+		rc = take_entry(run, run->packs, entry_at(page, i), &found, &place);
 		if (!rc)
 			continue;
 		*entry = found.at;
@@ -346,7 +359,7 @@ enum { CURSOR_PAGES = 64 };
 
 void keyrun_cursor_open(struct keyrun_cursor *cursor, struct keyrun *run)
 {
-	*cursor = (struct keyrun_cursor) { .run = run };
+	*cursor = (struct keyrun_cursor) { .run = run, .packs = run->packs };
 }
 
 void keyrun_cursor_close(struct keyrun_cursor *cursor)
@@ -383,7 +396,7 @@ int keyrun_next(struct keyrun_cursor *c)
 		if (rc)
 			return rc;
 		rc = take_entry(
-		    c->run,
+		    c->run, c->packs,
 		    entry_at(c->bytes + (page - c->first_page) * KEYRUN_PAGE_BYTES, c->next++ % KEYRUN_PAGE_ENTRIES),
 		    &c->entry, &c->place);
 		if (rc >= 0 && memcmp(last.bytes, c->entry.key.bytes, KEY_BYTES) > 0)

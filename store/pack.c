@@ -144,6 +144,28 @@ bool pack_head_get(const uint8_t bytes[PACK_HEAD_BYTES], uint64_t seed, uint64_t
 	       (head->plain_len && head->plain_len <= CHUNK_MAX && head->stored_len && !key_is_hole(&head->key));
 }
 
+void pack_note_put(uint8_t payload[PACK_NOTE_BYTES], struct pack_head *head, uint32_t coding)
+{
+	for (int i = 0; i < PACK_NOTE_BYTES; i++)
+		payload[i] = (uint8_t)(coding >> (8 * i));
+	*head = (struct pack_head) {
+		.kind = PACK_NOTE, .version = 1, .plain_len = PACK_NOTE_BYTES, .stored_len = PACK_NOTE_BYTES
+	};
+}
+
+bool pack_note_get(const uint8_t record[PACK_NOTE_RECORD], uint64_t seed, uint32_t *coding)
+{
+	struct cursor c = cursor_of(record + PACK_HEAD_BYTES, PACK_NOTE_BYTES);
+	struct pack_head head;
+
+	if (!pack_head_get(record, seed, PACK_HEADER_BYTES, &head) || head.kind != PACK_NOTE || head.version != 1 ||
+	    head.stored_len != PACK_NOTE_BYTES ||
+	    head.payload_check != pack_check(record + PACK_HEAD_BYTES, PACK_NOTE_BYTES))
+		return false;
+	*coding = cursor_u32(&c);
+	return true;
+}
+
 void pack_entry_put(struct buf *entries, const struct pack_head *head, uint64_t off)
 {
 	buf_put(entries, head->key.bytes, KEY_BYTES);

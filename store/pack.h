@@ -47,7 +47,7 @@ uint64_t pack_seed(const uint8_t header[PACK_HEADER_BYTES]);
 int pack_header_check(const struct settings *s, const uint8_t header[PACK_HEADER_BYTES], struct pack_name *name);
 
 /* Kinds from PACK_SKIP on may be passed over by a reader that does not know them. */
-enum pack_kind { PACK_CHUNK = 1, PACK_FOOTER = 2, PACK_SKIP = 0x80 };
+enum pack_kind { PACK_CHUNK = 1, PACK_FOOTER = 2, PACK_SKIP = 0x80, PACK_NOTE = 0x80 };
 
 struct pack_head { /* of one record */
 	uint8_t kind;
@@ -59,6 +59,13 @@ struct pack_head { /* of one record */
 	struct key key;	     /* all zero in a footer */
 	uint64_t payload_check;
 };
+
+/* A note is the first record of a pack whose chunks were taken from older packs: how they were coded then. Chunks of a pack
+ * whose note says what one would write now need not be coded again. */
+enum { PACK_NOTE_BYTES = 4, PACK_NOTE_RECORD = PACK_HEAD_BYTES + PACK_NOTE_BYTES };
+void pack_note_put(uint8_t payload[PACK_NOTE_BYTES], struct pack_head *head, uint32_t coding);
+/* Reads the record behind a pack's header: true when it is a note. */
+bool pack_note_get(const uint8_t record[PACK_NOTE_RECORD], uint64_t seed, uint32_t *coding);
 
 uint64_t pack_check(const void *payload, size_t len);
 /* off: where in the pack the record begins. */

@@ -21,6 +21,7 @@ struct pack {
 	struct appender *writer; /* NULL when all is on the disk */
 	struct fds fd;
 	uint32_t users;		 /* readers of fd */
+	bool gone;		 /* removed: fd is closed by its last reader */
 };
 
 struct packs {
@@ -28,7 +29,7 @@ struct packs {
 	char *folder;
 	pthread_mutex_t lock;
 	struct pack *all;
-	uint32_t count, cap;
+	uint32_t count, cap, gone;
 	uint32_t open[OPEN_MAX]; /* indexes of packs with an fd */
 	uint32_t opened, hand;	 /* the hand goes round to find one that may be closed */
 	bool no_direct;		 /* the file system cannot; atomic */
@@ -98,7 +99,55 @@ void packs_written(struct packs *p, uint32_t index)
 	appender_drop(writer);
 }
 
+bool packs_is_written(struct packs *p, uint32_t index)
+{
+	scope_lock(&p->lock);
+	return !p->all[index].writer;
+}
+
+/* Called with the lock held: takes the fds of a pack that is gone, and that nobody reads, out of the open ones. */
+static struct fds take_fds(struct packs *p, uint32_t index)
+{
+	struct pack *pack = &p->all[index];
+	struct fds fd = pack->fd;
+
+	if (!pack->gone || pack->users || fd.cached < 0)
+		return no_fds;
+	for (uint32_t i = 0; i < p->opened; i++) {
+		if (p->open[i] != index)
+			continue;
+		p->open[i] = p->open[--p->opened];
+		break;
+	}
+	pack->fd = no_fds;
+	return fd;
+}
+
+void packs_remove(struct packs *p, uint32_t index)
+{
+	struct fds fd;
+
+	pthread_mutex_lock(&p->lock);
+	p->gone += !p->all[index].gone;
+	p->all[index].gone = true;
+	fd = take_fds(p, index);
+	pthread_mutex_unlock(&p->lock);
+	close_fds(p, fd);
+}
+
+bool packs_is_there(struct packs *p, uint32_t index)
+{
+	scope_lock(&p->lock);
+	return index < p->count && !p->all[index].gone;
+}
+
 uint64_t packs_count(struct packs *p)
+{
+	scope_lock(&p->lock);
+	return p->count - p->gone;
+}
+
+uint32_t packs_end(struct packs *p)
 {
 	scope_lock(&p->lock);
 	return p->count;
@@ -155,11 +204,11 @@ static int open_pack(struct packs *p, struct reading *r)
 	}
 	r->fd.cached = p->io->open(p->io, path, O_RDONLY, 0);
 	if (r->fd.cached < 0)
-		return err_set(-r->fd.cached, "cannot open %s: %s", path, strerror(-r->fd.cached));
+		return err_set(r->fd.cached == -ENOENT ? ESTALE : -r->fd.cached, "cannot open %s: %s", path, strerror(-r->fd.cached));
 	if (!__atomic_load_n(&p->no_direct, __ATOMIC_RELAXED))
 		r->fd.direct = p->io->open(p->io, path, O_RDONLY | O_DIRECT, 0);
 	pthread_mutex_lock(&p->lock);
-	r->kept = p->all[r->index].fd.cached < 0;
+	r->kept = p->all[r->index].fd.cached < 0 && !p->all[r->index].gone;
 	if (r->kept) {
 		spare = make_room(p, &place);
 		r->kept = place < OPEN_MAX;
@@ -177,23 +226,29 @@ static int open_pack(struct packs *p, struct reading *r)
 static int reading_begin(struct packs *p, uint32_t index, struct reading *r)
 {
 	struct pack *pack;
+	bool gone;
 
 	pthread_mutex_lock(&p->lock);
 	pack = &p->all[index];
-	*r = (struct reading) { index, pack->name, pack->fd, pack->fd.cached >= 0 };
+	gone = pack->gone;
+	*r = (struct reading) { index, pack->name, pack->fd, pack->fd.cached >= 0 && !gone };
 	pack->users += r->kept;
 	pthread_mutex_unlock(&p->lock);
+	if (gone)
+		return err_set(ESTALE, "the pack is no longer there");
 	return r->kept ? 0 : open_pack(p, r);
 }
 
 static void reading_end(struct packs *p, struct reading *r)
 {
+	struct fds fd = r->fd;
+
 	if (r->kept) {
 		scope_lock(&p->lock);
 		p->all[r->index].users--;
-	} else {
-		close_fds(p, r->fd);
+		fd = take_fds(p, r->index);
 	}
+	close_fds(p, fd);
 }
 
 /* True when the bytes came. Else nothing is said: they are to be read through the page cache, which has the sentence. Writes up to

@@ -2,7 +2,7 @@
  * packs: the pack files of an open store, by index, for reading. Any number of packs; a bounded number of them is kept
  * open. A pack that is being written is read from its appender's memory as far as it is not on the disk yet.
  *
- * Threads: any. Reads hold no lock across I/O. Packs are only ever added.
+ * Threads: any. Reads hold no lock across I/O. Indexes are never used twice.
  */
 #ifndef TOMOFS_PACKS_H
 #define TOMOFS_PACKS_H
@@ -20,9 +20,18 @@ int packs_add(struct packs *packs, struct pack_name name, uint64_t seed, struct 
 /* All of it is on the disk: the appender is no longer asked. */
 void packs_written(struct packs *packs, uint32_t index);
 
+/* Is all of it on the disk, synced? */
+bool packs_is_written(struct packs *packs, uint32_t index);
+/* The pack goes away: reads that begin from now on find -ESTALE, those under way end as usual. */
+void packs_remove(struct packs *packs, uint32_t index);
+bool packs_is_there(struct packs *packs, uint32_t index);
+
+/* Those that are there; and the index behind the last one that was added. */
 uint64_t packs_count(struct packs *packs);
+uint32_t packs_end(struct packs *packs);
 void packs_name(struct packs *packs, uint32_t index, char text[PACK_NAME_MAX]);
-/* All of len bytes at off, and the pack's seed. 0 or -errno with a sentence that names the pack. */
+/* All of len bytes at off, and the pack's seed. 0; -ESTALE: the pack is no longer there, so the key must be looked up again;
+ * -errno. With a sentence that names the pack. */
 int packs_read(struct packs *packs, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed);
 
 /* The same for a record that is kept decoded afterwards: what is large and on the disk is read past the page cache, which saves a

@@ -79,6 +79,7 @@ struct job { /* recovery of one pack */
 	struct pack_name name;
 	unsigned flags;
 	bool header_whole;
+	bool noted; /* only a note was found so far, which is nothing worth keeping by itself */
 	uint64_t size;
 	struct recovered *out;
 };
@@ -90,6 +91,7 @@ static int take_record(void *ctx, const struct pack_head *head, uint64_t off, co
 	(void)payload;
 	if (head->kind == PACK_FOOTER || off > UINT32_MAX) /* no writer makes a pack that large */
 		return 0;
+	j->noted = head->kind == PACK_NOTE && off == PACK_HEADER_BYTES;
 	pack_entry_put(&j->out->entries, head, off);
 	j->out->records++;
 	return buf_failed(&j->out->entries) ? -ENOMEM : 0;
@@ -176,17 +178,19 @@ static int finish(struct job *j, const struct walk *walk)
 {
 	/* A damaged record right in front of a footer stays; a footer never hides whole records behind it. */
 	uint64_t end = walk->footer_off > walk->content_end ? walk->footer_off : walk->content_end;
+	bool empty;
 	int rc;
 
 	if (walk->unreadable) {
 		log_error("%s: the disk cannot read all of it; left as it is", j->path);
 		return 0;
 	}
-	if (!j->out->records && j->size > TORN_MAX) {
+	empty = !j->out->records || j->noted;
+	if (empty && j->size > TORN_MAX) {
 		log_error("%s holds no whole record; left as it is", j->path);
 		return 0;
 	}
-	if (!j->out->records) {
+	if (empty) {
 		rc = j->io->unlink(j->io, j->path);
 		return err_set(rc ? -rc : ENOENT, "%s was empty", j->path);
 	}

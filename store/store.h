@@ -85,6 +85,34 @@ int store_sync(struct store *store);
 /* 0 when `bytes` more may be written and the disk's reserve still stands, else -ENOSPC with a sentence. Cheap. */
 int store_room(struct store *store, uint64_t bytes);
 
+/*
+ * Recoding of data at rest: chunks are coded fast when they arrive, and again, smaller, when they have been at rest. Sealed packs
+ * are copied one by one into new ones (compact.h); writers and readers go on, and a crash at any point loses nothing. A
+ * pack that cannot be copied whole (a damaged chunk) stays as it is.
+ */
+struct store_recode_options {
+	uint64_t age_s;	    /* packs that did not change for so many seconds; 0: all, also the one that grows */
+	uint64_t bytes_max; /* of stored chunks to read by this call; 0: no limit */
+	unsigned threads;   /* 0: one a core, at most 8; they code only */
+	bool idle;	    /* they run only when nobody else wants the processor */
+	/* Asked before each chunk, by the caller's thread: true ends the call within one chunk. NULL: never. */
+	bool (*stop)(void *ctx);
+	/* Called now and then: bytes of packs done of all that are to be. NULL. */
+	void (*progress)(void *ctx, uint64_t done, uint64_t all);
+	void *ctx;
+};
+struct store_recode_result {
+	uint64_t packs;	       /* removed */
+	uint64_t packs_left;   /* which stay as they are; logged once each */
+	uint64_t chunks;       /* copied */
+	uint64_t bytes_before; /* of these, record heads included */
+	uint64_t bytes_after;
+	bool stopped; /* by stop() or bytes_max: there is more to do */
+};
+/* What a call that was stopped copied is made durable by a later one, or when the store is closed. 0; -ENOSPC: there is too
+ * little room for the copies; -EBUSY: another thread does it; -EROFS; -errno. The result is set in any case. */
+int store_recode(struct store *store, const struct store_recode_options *options, struct store_recode_result *result);
+
 struct store_stats {
 	uint64_t chunks;          /* in packs */
 	uint64_t plain_bytes;     /* of those chunks */

@@ -106,8 +106,7 @@ static struct pool *writers(struct store *s)
 	return s->writers;
 }
 
-/* Called with the lock held. Makes the next pack; nothing is on the disk yet. */
-static int begin_pack(struct store *s)
+int store_new_pack(struct store *s, struct written_pack *pack)
 {
 	struct pack_name name = { s->epoch, s->next_number + 1 };
 	uint8_t header[PACK_HEADER_BYTES];
@@ -128,11 +127,19 @@ static int begin_pack(struct store *s)
 		appender_drop(appender);
 		return rc;
 	}
-	if (writers(s))
-		appender_write_behind(appender, s->writers, SYNC_EVERY);
 	s->next_number++;
-	s->current = (struct written_pack) { appender, index };
+	*pack = (struct written_pack) { appender, index };
 	return 0;
+}
+
+/* Called with the lock held. */
+static int begin_pack(struct store *s)
+{
+	int rc = store_new_pack(s, &s->current);
+
+	if (!rc && writers(s))
+		appender_write_behind(s->current.appender, s->writers, SYNC_EVERY);
+	return rc;
 }
 
 /* The pack to append to; the caller drops its reference. */

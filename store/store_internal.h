@@ -22,6 +22,8 @@ struct claim { /* a key that one thread is putting; others wait */
 	struct directory_entry before; /* ... which is this one */
 };
 
+struct recode;
+
 struct written_pack {
 	struct appender *appender; /* a reference */
 	uint32_t index;
@@ -62,6 +64,13 @@ struct store {
 	void (*verify_progress)(void *ctx, uint64_t done, uint64_t all);
 	void *verify_ctx;
 
+	struct recode *recode; /* recode.c; NULL before the first one */
+	pthread_mutex_t recode_lock; /* across all of it; one at a time */
+
+	pthread_mutex_t follow_lock; /* of what follows, across I/O: store_follow.c, for stores open for reading only */
+	struct buf growing;	     /* uint32_t: packs that were not sealed when they were looked at */
+	bool vanished;		     /* packs went away while the store was opened */
+
 	struct pool_group ahead_group;
 	unsigned ahead, ahead_max; /* read-aheads under way; atomic */
 };
@@ -75,6 +84,12 @@ void store_count(struct store *store, const struct directory_entry *entry, int s
 int store_fetch(struct store *store, const struct key *key, const struct directory_entry *entry, void *to);
 int store_fetch_check(struct store *store, const struct key *key, const struct directory_entry *entry, const void *bytes);
 
+/* Waits until nobody else puts, or moves, this key; then nobody does until store_unclaim(). */
+void store_claim(struct store *store, struct claim *claim);
+void store_unclaim(struct store *store, struct claim *claim);
+
+/* Called with the lock held. Makes the pack with the next number; nothing is on the disk yet. 0 or -errno. */
+int store_new_pack(struct store *store, struct written_pack *pack);
 /* Appends a record to the current pack, or the next one. 0 and the entry's pack and off. */
 int store_append(struct store *store, struct pack_head *head, const void *payload, struct directory_entry *entry);
 /* Syncs all packs that were written; seal: also finishes the current one. */
@@ -85,6 +100,12 @@ int store_check_failed(struct store *store);
 int store_need_features(struct store *store, unsigned features);
 /* As store_room(); these bytes were written and count until the disk is asked again. */
 void store_room_used(struct store *store, uint64_t bytes);
+
+/* Called with follow_lock held: looks for packs that a writer made since. 0 or -errno. */
+int store_follow(struct store *store, struct directory_sums *sums);
+
+/* Ends recoding; finish: makes what was copied durable and lets go of the packs it was copied from. */
+void store_recode_end(struct store *store, bool finish);
 
 /* The epoch noted in STORE/epoch; 0 when there is none or it cannot be understood. */
 uint64_t store_noted_epoch(const struct io *io, const char *path);

@@ -17,6 +17,7 @@ static void leave(struct store *s)
 {
 	pool_group_wait(&s->ahead_group);
 	pool_group_destroy(&s->ahead_group);
+	store_recode_end(s, false);
 	pool_free(s->writers);
 	appender_drop(s->current.appender);
 	for (size_t i = 0; i < s->closing_count; i++)
@@ -29,6 +30,9 @@ static void leave(struct store *s)
 	lock_release(s->lock_fd);
 	pthread_cond_destroy(&s->unclaimed);
 	pthread_mutex_destroy(&s->feature_lock);
+	pthread_mutex_destroy(&s->recode_lock);
+	pthread_mutex_destroy(&s->follow_lock);
+	buf_free(&s->growing);
 	pthread_mutex_destroy(&s->lock);
 	free(s->packs_folder);
 	free(s->path);
@@ -149,7 +153,6 @@ static int known_epoch(struct store *s, const struct pack_name *newest)
 	uint64_t epoch;
 	int rc = journal_epoch(s, &epoch);
 
-	s->epoch = store_noted_epoch(s->io, s->path);
 	if (epoch > s->epoch)
 		s->epoch = epoch;
 	if (newest && newest->epoch > s->epoch)
@@ -184,12 +187,14 @@ static int load(void *arg)
 	return 0;
 }
 
-/* Only the newest packs can be unsynced when a writer dies: it never has more than CLOSING_MAX + 1 of them. */
-static unsigned flags_of(const struct store *s, size_t i, size_t count)
+/* What the last writer wrote may not be synced; whoever came after an earlier one has seen to that. Of the packs that a
+ * writer filled only the newest can be unsynced, never more than CLOSING_MAX + 1 of them, but one that holds recoded chunks
+ * may be older than those. */
+static unsigned flags_of(const struct store *s, struct pack_name name, size_t i, size_t count)
 {
 	if (s->read_only)
 		return 0;
-	return i + SETTLE_PACKS >= count ? RECOVER_WRITE | RECOVER_SETTLE : RECOVER_WRITE;
+	return name.epoch >= s->epoch || i + SETTLE_PACKS >= count ? RECOVER_WRITE | RECOVER_SETTLE : RECOVER_WRITE;
 }
 
 /* Recovers some packs at once, from *at on; *count of them. Ends with *at behind the last one. */
@@ -205,7 +210,7 @@ static int load_turn(struct store *s, const struct pack_name *names, size_t all,
 		if (directory_covers(s->directory, *at, &seed))
 			continue;
 		loads[*count] =
-		    (struct load) { .store = s, .at = *at, .name = names[*at], .flags = flags_of(s, *at, all) };
+		    (struct load) { .store = s, .at = *at, .name = names[*at], .flags = flags_of(s, names[*at], *at, all) };
 		pool_submit(s->pool, &group, load, &loads[(*count)++]);
 	}
 	rc = pool_group_wait(&group);
@@ -224,12 +229,16 @@ static int add_packs(struct store *s, const struct pack_name *names, size_t from
 		bool covered = directory_covers(s->directory, i, &seed);
 		const struct load *l = covered ? NULL : next++;
 
-		if (l && !l->usable)
+		if (l && !l->usable) {
+			s->vanished = true;
 			continue;
+		}
 		rc = packs_add(s->packs, names[i], l ? l->pack.seed : seed, NULL, &index);
 		if (!rc)
 			rc = l ? directory_enter(s->directory, index, names[i], &l->pack)
 			       : directory_place_pack(s->directory, i, index);
+		if (!rc && l && !l->pack.sealed)
+			buf_put(&s->growing, &index, sizeof index);
 	}
 	return rc;
 }
@@ -259,6 +268,8 @@ static int find_chunks(struct store *s, const struct pack_name *names, size_t co
 		rc = load_all(s, names, count);
 	if (!rc)
 		rc = directory_begin(s->directory, &sums);
+	if (!rc && s->read_only && s->vanished)
+		rc = store_follow(s, &sums);
 	if (rc)
 		return rc;
 	s->stats.chunks = sums.all.chunks;
@@ -278,6 +289,7 @@ static int load_packs(struct store *s)
 	size_t count = 0;
 	int rc = pack_list(s->packs_folder, &names, &count);
 
+	s->epoch = store_noted_epoch(s->io, s->path);
 	if (!rc)
 		rc = find_chunks(s, names, count);
 	if (!rc)
@@ -356,6 +368,8 @@ int store_open(struct store **out, const char *path, const struct store_options 
 	s->ahead_max = ahead_max(options->threads);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->feature_lock, NULL);
+	pthread_mutex_init(&s->recode_lock, NULL);
+	pthread_mutex_init(&s->follow_lock, NULL);
 	pthread_cond_init(&s->unclaimed, NULL);
 	pool_group_init(&s->ahead_group);
 	s->path = strdup(path);
@@ -375,6 +389,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	pool_group_wait(&s->ahead_group);
+	store_recode_end(s, true);
 	if (!s->read_only && store_sync_packs(s, true))
 		log_error("closing the store %s: %s", s->path, err_text());
 	leave(s);

@@ -73,7 +73,7 @@ static bool claimed(const struct store *s, const struct key *key)
 }
 
 /* Waits until nobody else puts this key. */
-static void claim_take(struct store *s, struct claim *claim)
+void store_claim(struct store *s, struct claim *claim)
 {
 	scope_lock(&s->lock);
 	while (claimed(s, &claim->key))
@@ -82,7 +82,7 @@ static void claim_take(struct store *s, struct claim *claim)
 	s->claims = claim;
 }
 
-static void claim_drop(struct store *s, struct claim *claim)
+void store_unclaim(struct store *s, struct claim *claim)
 {
 	struct claim **at;
 
@@ -107,13 +107,13 @@ static int find_or_claim(struct store *s, struct claim *claim, const void *bytes
 		struct directory_entry held;
 		int known, rc;
 
-		claim_take(s, claim);
+		store_claim(s, claim);
 		known = directory_get(s->directory, &claim->key, &held);
 		if (!known)
 			claim->replaces = false;
 		if (!known || (known > 0 && claim->replaces && same_place(&held, &claim->before)))
 			return KNOWN_NOT;
-		claim_drop(s, claim);
+		store_unclaim(s, claim);
 		rc = known < 0 ? known : compare(s, &claim->key, &held, bytes, len);
 		if (rc < 0 || rc == KNOWN_SAME)
 			return rc;
@@ -190,7 +190,7 @@ int store_put(struct store *s, const struct chunk_plan *plan, uint64_t off, cons
 	if (rc == KNOWN_NOT) {
 		int written = write_chunk(s, plan, off, bytes, len, &claim);
 
-		claim_drop(s, &claim);
+		store_unclaim(s, &claim);
 		if (written)
 			return written;
 	}

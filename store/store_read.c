@@ -28,7 +28,7 @@ static int read_record(struct store *s, const struct key *key, const struct dire
 	int rc;
 
 	rc = packs_fetch(s->packs, entry->pack, entry->off, room, len, &record, &seed);
-	if (rc == -ENOMEM)
+	if (rc == -ENOMEM || rc == -ESTALE)
 		return rc;
 	if (rc)
 		return damaged(s, key, entry, err_text());
@@ -44,7 +44,7 @@ static int read_record(struct store *s, const struct key *key, const struct dire
 	return 0;
 }
 
-int store_fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
+static int fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
 {
 	size_t len = packs_room(PACK_HEAD_BYTES + (size_t)entry->stored_len);
 	void *room = arena_get(s->records, len);
@@ -61,6 +61,38 @@ int store_fetch(struct store *s, const struct key *key, const struct directory_e
 	}
 	arena_put(s->records, room, len);
 	return rc;
+}
+
+/* When a pack was removed, its chunks are in a newer one, which the directory knows. */
+static bool moved(struct store *s, const struct key *key, struct directory_entry *entry)
+{
+	struct directory_entry now;
+
+	if (directory_get(s->directory, key, &now) != 1 || now.plain_len != entry->plain_len ||
+	    (now.pack == entry->pack && now.off == entry->off))
+		return false;
+	*entry = now;
+	return true;
+}
+
+/* The same where another process removed it. */
+static bool moved_beside(struct store *s, const struct key *key, struct directory_entry *entry)
+{
+	if (!s->read_only)
+		return false;
+	scope_lock(&s->follow_lock);
+	return moved(s, key, entry) || (!store_follow(s, NULL) && moved(s, key, entry));
+}
+
+int store_fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
+{
+	struct directory_entry at = *entry;
+	int rc;
+
+	do
+		rc = fetch(s, key, &at, to);
+	while (rc == -ESTALE && (moved(s, key, &at) || moved_beside(s, key, &at)));
+	return rc == -ESTALE ? damaged(s, key, &at, "its pack is gone") : rc;
 }
 
 int store_fetch_check(struct store *s, const struct key *key, const struct directory_entry *entry, const void *bytes)

@@ -189,6 +189,14 @@ static int check_open(struct check *c, int fd)
 	return walk_through(c, fd);
 }
 
+/* Without memory for the note it is looked at once only. */
+static void note_growing(struct check *c)
+{
+	scope_lock(&c->run->lock);
+	buf_put(&c->run->growing, &c->name, sizeof c->name);
+	c->run->growing.failed = false;
+}
+
 static int check_pack(struct check *c)
 {
 	struct store *s = c->run->store;
@@ -200,8 +208,11 @@ static int check_pack(struct check *c)
 		return err_set(ENOMEM, "no memory to verify a pack");
 	}
 	c->fd = s->io->open(s->io, path, O_RDONLY, 0);
-	if (c->fd == -ENOENT)
-		return 0; /* an empty one, removed since it was listed */
+	if (c->fd == -ENOENT) { /* removed since it was listed: it was empty, or its chunks are in a newer one */
+		scope_lock(&c->run->lock);
+		c->run->vanished = true;
+		return 0;
+	}
 	if (c->fd < 0) {
 		complain(c, "cannot be opened: %s", strerror(-c->fd));
 		return 0;
@@ -217,6 +228,8 @@ static int check_pack(struct check *c)
 		posix_fadvise(c->fd, 0, 0, POSIX_FADV_DONTNEED);
 	s->io->close(s->io, c->fd);
 	buf_free(&c->footer);
+	if (!c->sealed)
+		note_growing(c);
 	tell_progress(c->run, c->size - c->told);
 	scope_lock(&c->run->lock);
 	c->run->counts->packs++;
@@ -286,6 +299,46 @@ void store_watch_verify(struct store *s, void (*progress)(void *ctx, uint64_t do
 	s->verify_ctx = ctx;
 }
 
+static int list_packs(struct verify *run, struct pack_name **names)
+{
+	int rc = pack_list(run->store->packs_folder, names, &run->name_count);
+
+	run->names = *names;
+	run->next_name = 0;
+	run->vanished = false;
+	if (!rc && run->name_count)
+		run->newest = (*names)[run->name_count - 1];
+	return rc;
+}
+
+static bool among(const struct buf *list, struct pack_name name)
+{
+	const struct pack_name *names = (const void *)list->data;
+
+	for (size_t i = 0; i < list->len / sizeof name; i++)
+		if (pack_name_compare(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Packs were removed since they were listed: their chunks are in newer ones, or in those that grew. Lists these. */
+static int list_again(struct verify *run, struct pack_name **names)
+{
+	scope_buf struct buf grew = run->growing;
+	struct pack_name newest = run->newest;
+	size_t count = 0;
+	int rc;
+
+	run->growing = (struct buf) { 0 };
+	free(take(names));
+	rc = list_packs(run, names);
+	for (size_t i = 0; !rc && i < run->name_count; i++)
+		if (pack_name_compare((*names)[i], newest) > 0 || among(&grew, (*names)[i]))
+			(*names)[count++] = (*names)[i];
+	run->name_count = count;
+	return rc;
+}
+
 int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentence), void *ctx,
 		 struct store_verify *counts)
 {
@@ -295,14 +348,19 @@ int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentenc
 
 	*counts = (struct store_verify) { 0 };
 	run.epoch = store_noted_epoch(s->io, s->path); /* before the list: packs only get older */
-	rc = pack_list(s->packs_folder, &names, &run.name_count);
+	rc = list_packs(&run, &names);
 	if (rc)
 		return rc;
-	run.names = names;
 	if (s->verify_progress)
 		run.all = sum_sizes(s, names, run.name_count);
 	pthread_mutex_init(&run.lock, NULL);
 	rc = check_all(&run);
+	while (!rc && run.vanished) {
+		rc = list_again(&run, &names);
+		if (!rc)
+			rc = check_all(&run);
+	}
 	pthread_mutex_destroy(&run.lock);
+	buf_free(&run.growing);
 	return rc;
 }

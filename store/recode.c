@@ -1,0 +1,290 @@
+/* Which packs are recoded, and how. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "store/codec.h"
+#include "store/compact.h"
+#include "store/err.h"
+#include "store/log.h"
+#include "store/scope.h"
+
+enum {
+	CODING = 1, /* what notes say of packs that were coded by code_dense(); a coder that is worth another round has 2 */
+	THREADS_MAX = 8,
+};
+
+enum known { UNKNOWN, DENSE, LEFT }; /* of a pack */
+
+struct recode {
+	struct compaction *compaction;
+	unsigned threads; /* of it */
+	bool idle;
+	uint8_t *known; /* enum known, by index */
+	uint32_t known_count;
+};
+
+struct round { /* one call */
+	struct store *store;
+	struct recode *recode;
+	const struct store_recode_options *options;
+	struct store_recode_result *result;
+	struct compact_counts before;
+	uint64_t done, all; /* bytes of packs, for those who watch */
+};
+
+/* What the record's payload says of its rows serves as plan. */
+static int code_dense(void *ctx, const struct compact_record *record, struct buf *payload, enum codec *codec)
+{
+	struct chunk_plan plan;
+	bool planned = codec_plan(record->at.codec, record->payload, record->at.stored_len, &plan);
+
+	(void)ctx;
+	return codec_encode_dense(planned ? &plan : NULL, 0, record->plain, record->at.plain_len, payload, codec);
+}
+
+/* ---- the compaction ---- */
+
+static unsigned threads_of(const struct store *s, const struct store_recode_options *o)
+{
+	unsigned threads = o->threads ? o->threads : pool_threads(s->pool);
+
+	return threads < THREADS_MAX ? threads : THREADS_MAX;
+}
+
+/* The one under way, when it has these threads. */
+static int get_compaction(struct store *s, const struct store_recode_options *o)
+{
+	struct recode *r = s->recode;
+	struct compact_rule rule = {
+		.code = code_dense, .coding = CODING, .coders = threads_of(s, o), .idle = o->idle
+	};
+	int rc = 0;
+
+	if (r->compaction && (r->threads != rule.coders || r->idle != rule.idle)) {
+		rc = compaction_finish(r->compaction);
+		compaction_free(r->compaction);
+		r->compaction = NULL;
+	}
+	if (!rc && !r->compaction)
+		rc = compaction_new(&r->compaction, s, &rule);
+	r->threads = rule.coders;
+	r->idle = rule.idle;
+	return rc;
+}
+
+static int get_recode(struct store *s, const struct store_recode_options *o)
+{
+	if (!s->recode && !(s->recode = calloc(1, sizeof *s->recode)))
+		return err_set(ENOMEM, "no memory to recode packs");
+	return get_compaction(s, o);
+}
+
+void store_recode_end(struct store *s, bool finish)
+{
+	struct recode *r = s->recode;
+
+	if (!r)
+		return;
+	if (finish && r->compaction && compaction_finish(r->compaction))
+		log_warn("%s", err_text());
+	compaction_free(r->compaction);
+	free(r->known);
+	free(r);
+	s->recode = NULL;
+}
+
+/* ---- the packs ---- */
+
+static int room_for_known(struct recode *r, uint32_t count)
+{
+	uint8_t *known;
+
+	if (count <= r->known_count)
+		return 0;
+	known = realloc(r->known, count);
+	if (!known)
+		return err_set(ENOMEM, "no memory to recode packs");
+	memset(known + r->known_count, UNKNOWN, count - r->known_count);
+	r->known = known;
+	r->known_count = count;
+	return 0;
+}
+
+static bool stat_pack(struct store *s, uint32_t index, struct stat *st)
+{
+	char text[PACK_NAME_MAX], path[4096];
+
+	packs_name(s->packs, index, text);
+	return snprintf(path, sizeof path, "%s/%s", s->packs_folder, text) < (int)sizeof path && !stat(path, st);
+}
+
+static bool is_old(const struct stat *st, uint64_t age_s)
+{
+	int64_t age = (int64_t)time(NULL) - (int64_t)st->st_mtime;
+
+	return !age_s || (age >= 0 && (uint64_t)age >= age_s);
+}
+
+/* Was the pack written by a recoding like this one? A damaged one is not: then it is looked at. */
+static bool is_dense(struct store *s, uint32_t index)
+{
+	uint8_t record[PACK_NOTE_RECORD];
+	uint32_t coding;
+	uint64_t seed;
+
+	return !packs_read(s->packs, index, PACK_HEADER_BYTES, record, sizeof record, &seed) &&
+	       pack_note_get(record, seed, &coding) && coding >= CODING;
+}
+
+/* Is the pack one to recode now? *size: of its file. */
+static bool is_due(struct round *r, uint32_t index, uint64_t *size)
+{
+	struct store *s = r->store;
+	struct stat st;
+
+	if (r->recode->known[index] != UNKNOWN || !packs_is_there(s->packs, index) ||
+	    !packs_is_written(s->packs, index) || !stat_pack(s, index, &st) || !is_old(&st, r->options->age_s))
+		return false;
+	if (is_dense(s, index))
+		r->recode->known[index] = DENSE;
+	*size = (uint64_t)st.st_size;
+	return r->recode->known[index] == UNKNOWN;
+}
+
+/* The pack that grows is sealed when nothing was added to it for so long: what comes begins another one. */
+static int seal_current(struct store *s, const struct store_recode_options *o)
+{
+	struct written_pack current;
+	struct stat st;
+
+	pthread_mutex_lock(&s->lock);
+	current = s->current;
+	pthread_mutex_unlock(&s->lock);
+	if (!current.appender || (o->age_s && (!stat_pack(s, current.index, &st) || !is_old(&st, o->age_s))))
+		return 0;
+	return store_sync_packs(s, true);
+}
+
+/* ---- a call ---- */
+
+static bool must_stop(void *ctx)
+{
+	const struct round *r = ctx;
+	uint64_t read = compaction_counts(r->recode->compaction)->bytes_before - r->before.bytes_before;
+
+	return (r->options->bytes_max && read >= r->options->bytes_max) ||
+	       (r->options->stop && r->options->stop(r->options->ctx));
+}
+
+static void tell_progress(struct round *r)
+{
+	if (r->options->progress)
+		r->options->progress(r->options->ctx, r->done, r->all);
+}
+
+/* 0; 1: stopped; -errno. */
+static int recode_pack(struct round *r, uint32_t index, uint64_t size)
+{
+	int rc = store_room(r->store, size);
+
+	if (!rc)
+		rc = compaction_pack(r->recode->compaction, index, must_stop, r);
+	if (rc == -EINTR)
+		return 1;
+	if (rc && rc != -EBADMSG)
+		return rc;
+	if (rc)
+		log_warn("%s; the pack is not recoded", err_text());
+	r->result->packs_left += rc != 0;
+	r->recode->known[index] = rc ? LEFT : DENSE;
+	return 0;
+}
+
+static void sum_sizes(struct round *r, uint32_t end)
+{
+	uint64_t size;
+
+	for (uint32_t i = 0; r->options->progress && i < end; i++)
+		if (is_due(r, i, &size))
+			r->all += size;
+}
+
+static int recode_packs(struct round *r)
+{
+	uint32_t end = packs_end(r->store->packs);
+	uint64_t size;
+	int rc = room_for_known(r->recode, end);
+
+	if (!rc)
+		sum_sizes(r, end);
+	for (uint32_t i = 0; !rc && i < end; i++) {
+		if (!is_due(r, i, &size))
+			continue;
+		rc = must_stop(r) ? 1 : recode_pack(r, i, size);
+		r->done += size;
+		tell_progress(r);
+	}
+	return rc;
+}
+
+/* A new pack that failed is gone, and the old ones are as they were. */
+static void forget(struct recode *r)
+{
+	for (uint32_t i = 0; i < r->known_count; i++)
+		if (r->known[i] == DENSE)
+			r->known[i] = UNKNOWN;
+}
+
+/* The copies that are finished give the room of their old packs back. */
+static int run_out_of_room(struct round *r)
+{
+	scope_free char *why = strdup(err_text());
+
+	if (compaction_finish(r->recode->compaction))
+		log_warn("%s", err_text());
+	return err_set(ENOSPC, "%s", why ? why : "");
+}
+
+static int run(struct round *r)
+{
+	int rc = seal_current(r->store, r->options);
+
+	if (!rc)
+		rc = recode_packs(r);
+	if (!rc)
+		rc = compaction_finish(r->recode->compaction);
+	else if (rc == -ENOSPC)
+		rc = run_out_of_room(r);
+	r->result->stopped = rc == 1;
+	if (rc < 0)
+		forget(r->recode);
+	return rc < 0 ? rc : 0;
+}
+
+int store_recode(struct store *s, const struct store_recode_options *options, struct store_recode_result *result)
+{
+	struct round r = { .store = s, .options = options, .result = result };
+	const struct compact_counts *now;
+	int rc;
+
+	*result = (struct store_recode_result) { 0 };
+	if (s->read_only)
+		return err_set(EROFS, "the store %s is open for reading only", s->path);
+	if (pthread_mutex_trylock(&s->recode_lock))
+		return err_set(EBUSY, "the store %s is being recoded already", s->path);
+	rc = get_recode(s, options);
+	if (!rc) {
+		r.recode = s->recode;
+		r.before = *compaction_counts(s->recode->compaction);
+		rc = run(&r);
+		now = compaction_counts(s->recode->compaction);
+		result->packs = now->packs - r.before.packs;
+		result->chunks = now->chunks - r.before.chunks;
+		result->bytes_before = now->bytes_before - r.before.bytes_before;
+		result->bytes_after = now->bytes_after - r.before.bytes_after;
+	}
+	pthread_mutex_unlock(&s->recode_lock);
+	return rc;
+}
