@@ -77,26 +77,27 @@ static void queue_unlink(struct arrival *a, struct waiting *w)
 		a->last = w->prev;
 }
 
-static void enqueue(struct arrival *a, uint64_t ino, uint32_t dataset)
+/* NULL without memory. */
+static struct waiting *enqueue(struct arrival *a, uint64_t ino, uint32_t dataset)
 {
 	struct waiting **slot = hash_slot(a, ino), *w = *slot;
 
 	if (w) {
 		w->again = w->running;
 		w->dataset = dataset;
-		return;
+		return w;
 	}
 	w = calloc(1, sizeof *w);
 	if (!w) {
 		log_error("no memory to look into a file; it is looked into after the next mount");
-		return;
+		return NULL;
 	}
 	w->ino = ino;
 	w->dataset = dataset;
 	*slot = w;
 	a->count++;
 	queue_append(a, w);
-	pthread_cond_signal(&a->wake);
+	return w;
 }
 
 /* The first queued file (of a dataset, or 0: of any) that nobody looks into yet. */
@@ -163,6 +164,7 @@ static void look_into(struct arrival *a, struct waiting *w)
 	if (w->again) {
 		w->again = false;
 		queue_append(a, w);
+		pthread_cond_signal(&a->wake);
 	} else {
 		slot = hash_slot(a, w->ino);
 		*slot = w->next_hash;
@@ -300,16 +302,21 @@ void arrival_written(void *arrival, uint64_t ino)
 	touch(a, row.number);
 }
 
-void arrival_closed(void *arrival, uint64_t ino)
+void arrival_closed(void *arrival, uint64_t ino, bool at_hand)
 {
 	struct arrival *a = arrival;
 	struct dataset_row row;
 	uint32_t dataset = dataset_of(a, ino, &row);
+	struct waiting *w;
 
 	scope_lock(&a->lock);
 	if (dataset)
 		touch(a, dataset);
-	enqueue(a, ino, dataset);
+	w = enqueue(a, ino, dataset);
+	if (w && at_hand && !w->running)
+		look_into(a, w);
+	else
+		pthread_cond_signal(&a->wake);
 }
 
 void arrival_changed(struct arrival *a, uint64_t ino)
@@ -331,7 +338,7 @@ void arrival_moved(struct arrival *a, uint64_t ino)
 
 	arrival_changed(a, ino);
 	if (!catalog_node(a->fs->catalog, ino, &node) && S_ISREG(node.mode))
-		arrival_closed(a, ino);
+		arrival_closed(a, ino, false);
 }
 
 void arrival_facts_changed(struct arrival *a, uint32_t dataset)

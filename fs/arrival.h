@@ -5,7 +5,8 @@
  *
  * Nothing waits for ready: arrival_catch_up() brings one dataset up to date at once, and views and facts call it.
  *
- * Threads: all calls from any thread; the work is done by a thread of its own and, for catch-up, by the caller.
+ * Threads: all calls from any thread; the work is done by a thread of its own and, for catch-up and for files that are still at hand, by the
+ * caller.
  */
 #ifndef TOMOFS_ARRIVAL_H
 #define TOMOFS_ARRIVAL_H
@@ -20,7 +21,7 @@ void arrival_free(struct arrival *arrival);
 
 /* A file is being written; a file was closed and its content is in the catalog (the callbacks of file.h). */
 void arrival_written(void *arrival, uint64_t ino);
-void arrival_closed(void *arrival, uint64_t ino);
+void arrival_closed(void *arrival, uint64_t ino, bool at_hand);
 /* Something was made, removed or moved in this folder, or this node itself. */
 void arrival_changed(struct arrival *arrival, uint64_t ino);
 /* A file or folder has a new name or place: what its name says is looked at again. */

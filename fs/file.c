@@ -84,6 +84,7 @@ static void back_to_saved(struct file *f)
 
 	file_processing_begin(f);
 	if (!content_open(&map, f->files->store, &f->saved)) {
+		file_drop_kept(f);
 		file_drop_runs(f);
 		content_free(f->map);
 		f->map = map;

@@ -41,8 +41,9 @@ int files_stop(struct files *files);
 int files_free(struct files *files);
 
 /* Called (from any thread, without locks) after the last writer of a file that changed has released it and its content is
- * in the catalog, or was lost; and at the first write of a handle. For arrival. */
-void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino),
+ * in the catalog, or was lost; and at the first write of a handle. For arrival. at_hand: until closed() returns, all bytes of
+ * the file (some MiB at most) are read from memory. */
+void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino, bool at_hand),
 		    void (*written)(void *ctx, uint64_t ino), void *ctx);
 
 /* Called likewise when what was promised for a file is lost, so that the kernel forgets the bytes that it holds of it. */

@@ -32,6 +32,7 @@
 enum {
 	RUN_FLUSH = 8 << 20,      /* a run of this size is handed to a flusher */
 	RUN_HOLD = 32 << 20,      /* at the latest at this size, when its borders depend on what comes */
+	KEPT_MAX = 64 << 20,      /* bytes of closed files that are kept for whoever is told */
 	RUNS_MAX = 4096,          /* so are all when there are more runs than this */
 	FLUSHERS_MAX = 16,
 };
@@ -79,6 +80,7 @@ struct file {
 	struct run *dirty;       /* array, sorted */
 	size_t dirty_count, dirty_cap;
 	struct run *moving, **moving_end; /* list */
+	struct run *kept;        /* all bytes of a closed file, as they are in the map, until closed() was told; NULL: not kept */
 	int64_t mtime_ns;
 	bool changed;            /* the catalog does not have it yet */
 	bool told_written;
@@ -106,7 +108,7 @@ struct files {
 	struct catalog *catalog;
 	struct ahead *ahead;
 	size_t budget;
-	void (*closed)(void *ctx, uint64_t ino);
+	void (*closed)(void *ctx, uint64_t ino, bool at_hand);
 	void (*written)(void *ctx, uint64_t ino);
 	void *ctx;
 	void (*lost)(void *ctx, uint64_t ino);
@@ -123,6 +125,7 @@ struct files {
 	struct file *later_first, **later_end;
 	size_t queue_count;
 	size_t dirty_bytes;
+	size_t kept_bytes;
 	uint64_t closes[FILE_BUCKETS]; /* files that left a bucket */
 	unsigned working;     /* files that flushers are at */
 	bool hashing;         /* one of them is at a large file */
@@ -157,6 +160,8 @@ int file_serve(struct file *file);
 /* file_put.c; begin/end: waits for and gives back `processing`. Lock held. */
 void file_processing_begin(struct file *file);
 void file_processing_end(struct file *file);
+/* More than one file is being put: each by one thread is better than all of them by all. Takes no lock; a hint. */
+bool files_are_many(const struct files *files);
 /* Hands over all dirty runs to the list of those on their way. 0; -ENOMEM: some are still dirty. Lock held. */
 int file_hand_over(struct file *file);
 /* Hands over this one. False without memory. Lock held. */
@@ -200,6 +205,8 @@ void file_cut_reset(struct file *file, bool empty);
 
 /* Forgets all that is not in the map yet. Lock held. */
 void file_drop_runs(struct file *file);
+/* Forgets the bytes that were kept for whoever is told that the file was closed. Lock held. */
+void file_drop_kept(struct file *file);
 /* file_read.c: reads stored bytes of the map. Lock held, let go of meanwhile; processing held, so that the map stays as it is. */
 int file_read_map(struct file *file, uint64_t off, uint8_t *to, size_t len);
 

@@ -80,11 +80,25 @@ struct hash_job {
 	bool failed;
 };
 
-static int hash_bytes(void *arg)
+/* Goes on with the hash up to there, or to its own end. */
+static void hash_upto(struct hash_job *job, const uint8_t *upto)
+{
+	size_t n;
+
+	if (!job->len || upto <= job->bytes)
+		return;
+	n = (size_t)(upto - job->bytes) < job->len ? (size_t)(upto - job->bytes) : job->len;
+	job->failed |= EVP_DigestUpdate(job->sha, job->bytes, n) != 1;
+	job->bytes += n;
+	job->len -= n;
+}
+
+static int hash_all(void *arg)
 {
 	struct hash_job *job = arg;
 
-	job->failed = EVP_DigestUpdate(job->sha, job->bytes, job->len) != 1;
+	if (job->len)
+		hash_upto(job, job->bytes + job->len);
 	return 0;
 }
 
@@ -138,32 +152,53 @@ void piece_hash(struct file *f, struct piece *p, uint64_t off, size_t len)
 	f->sha_off += len;
 }
 
+/* The file is the only one: all cores at once, one of them hashes. */
+static int put_by_all(struct store *store, struct put_job *jobs, size_t n, struct hash_job *hash)
+{
+	struct pool_group group;
+	int rc, rc2;
+
+	pool_group_init(&group);
+	if (hash->len)
+		pool_submit(store_pool(store), &group, hash_all, hash);
+	for (size_t i = 0; i + 1 < n; i++)
+		pool_submit(store_pool(store), &group, put_chunk, &jobs[i]);
+	rc = put_chunk(&jobs[n - 1]);
+	rc2 = pool_group_wait(&group);
+	pool_group_destroy(&group);
+	return rc2 ? rc2 : rc;
+}
+
+/* Each chunk is hashed and stored while it is in this core's cache. */
+static int put_by_one(struct put_job *jobs, size_t n, struct hash_job *hash)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		hash_upto(hash, jobs[i].bytes + jobs[i].len);
+		rc = put_chunk(&jobs[i]);
+	}
+	return rc;
+}
+
 /* Stores the chunks and hashes. extents: one for each. No lock. */
 static int put_chunks(struct file *f, const struct piece *p, struct extent *extents, bool *hash_failed)
 {
 	struct store *store = f->files->store;
 	scope_free struct put_job *jobs = calloc(p->count + 1, sizeof *jobs);
-	struct hash_job hash = { .sha = f->sha, .bytes = p->bytes + (p->hash_off - p->start), .len = p->hash_len };
-	struct pool_group group;
+	struct hash_job hash = { .sha = f->sha, .len = p->hash_len };
 	size_t at = 0, n = p->count;
-	int rc, rc2;
+	int rc;
 
 	if (!jobs)
 		return err_set(ENOMEM, "no memory to store what is written");
+	if (hash.len)
+		hash.bytes = p->bytes + (p->hash_off - p->start);
 	for (size_t i = 0; i < n; at += p->cuts[i++].len)
 		jobs[i] = (struct put_job) { store, &p->cuts[i].plan, p->bytes + at, p->start + at, p->cuts[i].len, &extents[i] };
-	pool_group_init(&group);
-	if (hash.len && n > 1)
-		pool_submit(store_pool(store), &group, hash_bytes, &hash);
-	for (size_t i = 0; i + 1 < n; i++)
-		pool_submit(store_pool(store), &group, put_chunk, &jobs[i]);
-	if (hash.len && n <= 1)
-		hash_bytes(&hash);
-	rc = n ? put_chunk(&jobs[n - 1]) : 0;
-	rc2 = pool_group_wait(&group);
-	pool_group_destroy(&group);
+	rc = n > 1 && !files_are_many(f->files) ? put_by_all(store, jobs, n, &hash) : put_by_one(jobs, n, &hash);
 	*hash_failed = hash.failed;
-	return rc2 ? rc2 : rc;
+	return rc;
 }
 
 int piece_put(struct file *f, const struct piece *p)
@@ -305,7 +340,14 @@ static int put_over(struct file *f, size_t *put)
 	return rc;
 }
 
-static void drop_first(struct file *f)
+static void run_free(struct files *files, struct run *r)
+{
+	run_memory_give(&files->memory, r->base, r->cap, (size_t)(r->data - r->base) + r->len);
+	free(r);
+}
+
+/* The first one of those on their way, which are then without it. */
+static struct run *take_first(struct file *f)
 {
 	struct run *r = f->moving;
 
@@ -313,8 +355,44 @@ static void drop_first(struct file *f)
 	if (!f->moving)
 		f->moving_end = &f->moving;
 	files_add_dirty(f->files, -(int64_t)r->len);
-	run_memory_give(&f->files->memory, r->base, r->cap, (size_t)(r->data - r->base) + r->len);
-	free(r);
+	return r;
+}
+
+static void drop_first(struct file *f)
+{
+	run_free(f->files, take_first(f));
+}
+
+static bool kept_add(struct files *files, int64_t bytes)
+{
+	scope_lock(&files->lock);
+	if (bytes > 0 && files->kept_bytes + (size_t)bytes > KEPT_MAX)
+		return false;
+	files->kept_bytes = (size_t)((int64_t)files->kept_bytes + bytes);
+	return true;
+}
+
+void file_drop_kept(struct file *f)
+{
+	if (!f->kept)
+		return;
+	kept_add(f->files, -(int64_t)f->kept->cap);
+	run_free(f->files, f->kept);
+	f->kept = NULL;
+}
+
+/* The first one is in the map. When it is all there is of a file that was closed, whoever is told so will look at its header at once,
+ * and the chunk around it need not be read and decoded for that. */
+static void put_first_away(struct file *f)
+{
+	struct run *r = f->moving;
+	bool whole = f->promised && !f->writers && !r->off && r->data == r->base && r->len == f->size;
+
+	if (!whole || f->kept || !kept_add(f->files, (int64_t)r->cap)) {
+		drop_first(f);
+		return;
+	}
+	f->kept = take_first(f);
 }
 
 /* Takes the first bytes of those on their way off; they are in the map. Lock held. */
@@ -322,7 +400,7 @@ static void drop_bytes(struct file *f, size_t len)
 {
 	while (len && len >= f->moving->len) {
 		len -= f->moving->len;
-		drop_first(f);
+		put_first_away(f);
 	}
 	if (!len)
 		return;

@@ -160,7 +160,7 @@ static bool covered(const struct file *f, uint64_t off, size_t len)
 	for (const struct run *r = f->moving; r; r = r->next)
 		if (covers(r, off, len))
 			return true;
-	return false;
+	return f->kept && covers(f->kept, off, len);
 }
 
 /* Copies what the runs have of [off, off+len), oldest first, so that later ones win. Lock held. */
@@ -168,11 +168,13 @@ static int overlay_runs(struct file *f, uint64_t off, size_t len, struct view *v
 {
 	int rc = 0;
 
-	if (!f->dirty_count && !f->moving)
+	if (!f->dirty_count && !f->moving && !f->kept)
 		return 0;
 	v->over = malloc(len);
 	if (!v->over)
 		return err_set(ENOMEM, "no memory to read");
+	if (f->kept)
+		rc = overlay(f->kept, off, len, v);
 	for (const struct run *r = f->moving; r && !rc; r = r->next)
 		rc = overlay(r, off, len, v);
 	for (size_t i = 0; i < f->dirty_count && !rc; i++)
@@ -218,7 +220,8 @@ static int look(struct file *f, uint64_t off, size_t *len, struct view *v)
 		rc = overlay_runs(f, off, *len, v);
 	if (rc)
 		return rc;
-	plan_ahead(f, off, *len, v);
+	if (!f->kept)
+		plan_ahead(f, off, *len, v);
 	v->ends = reading_ends(&f->reading, f->size);
 	return 0;
 }

@@ -167,6 +167,7 @@ static int write_locked(struct file *f, uint64_t off, const void *from, size_t l
 	files_add_dirty(f->files, added); /* before anybody can put them away and subtract them */
 	if (rc)
 		return file_fail(f, rc);
+	file_drop_kept(f);
 	if (off < f->sha_off)
 		f->sha_valid = false;
 	f->fresh &= off >= f->committed;
@@ -268,6 +269,7 @@ static int shrink(struct file *f, uint64_t size)
 
 	f->cutting = true; /* else what is written meanwhile could end up below the bytes that a cut chunk keeps */
 	file_processing_begin(f);
+	file_drop_kept(f);
 	dirty_cut(f, size);
 	if (size) {
 		rc = file_hand_over(f);

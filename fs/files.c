@@ -7,7 +7,8 @@
 
 static void file_free(struct file *f)
 {
-	file_drop_runs(f); /* nobody else has it: no lock needed */
+	file_drop_kept(f); /* nobody else has it: no lock needed */
+	file_drop_runs(f);
 	free(f->dirty);
 	content_free(f->map);
 	layout_free(f->layout);
@@ -186,8 +187,8 @@ struct file **files_all(struct files *files, size_t *count)
 	return list;
 }
 
-void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino), void (*written)(void *ctx, uint64_t ino),
-		    void *ctx)
+void files_on_close(struct files *files, void (*closed)(void *ctx, uint64_t ino, bool at_hand),
+		    void (*written)(void *ctx, uint64_t ino), void *ctx)
 {
 	files->closed = closed;
 	files->written = written;

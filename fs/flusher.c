@@ -41,8 +41,13 @@ static void queue_locked(struct files *files, struct file *f)
 	f->queue_next = NULL;
 	*files->queue_end = f;
 	files->queue_end = &f->queue_next;
-	files->queue_count++;
+	__atomic_add_fetch(&files->queue_count, 1, __ATOMIC_RELAXED);
 	pthread_cond_signal(&files->work);
+}
+
+bool files_are_many(const struct files *files)
+{
+	return __atomic_load_n(&files->queue_count, __ATOMIC_RELAXED) > 0 || __atomic_load_n(&files->working, __ATOMIC_RELAXED) > 1;
 }
 
 void files_queue(struct files *files, struct file *f)
@@ -110,6 +115,7 @@ static void pin(struct file *f)
 static void tell_closed(struct file *f)
 {
 	struct files *files = f->files;
+	bool at_hand;
 
 	while (f->telling)
 		pthread_cond_wait(&f->idle, &f->lock);
@@ -117,10 +123,12 @@ static void tell_closed(struct file *f)
 		return;
 	f->closing = false;
 	f->telling = true;
+	at_hand = f->kept;
 	pthread_mutex_unlock(&f->lock);
 	if (files->closed)
-		files->closed(files->ctx, f->ino);
+		files->closed(files->ctx, f->ino, at_hand);
 	pthread_mutex_lock(&f->lock);
+	file_drop_kept(f);
 	f->telling = false;
 	pthread_cond_broadcast(&f->idle);
 }
@@ -182,12 +190,12 @@ static void turn(struct files *files)
 		files->queue_end = &files->queue;
 	f->queued = false;
 	f->serving = true;
-	files->queue_count--;
-	files->working++;
+	__atomic_sub_fetch(&files->queue_count, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&files->working, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&files->lock);
 	(void)serve(f, false, &left); /* a failure is kept in the file, or tried again */
 	pthread_mutex_lock(&files->lock);
-	files->working--;
+	__atomic_sub_fetch(&files->working, 1, __ATOMIC_RELAXED);
 	f->serving = false;
 	if (left.more)
 		stalled(files);

@@ -180,6 +180,11 @@ int handles_get(struct handles *h, const struct caller *who, const struct node *
 	return rc;
 }
 
+bool handles_write_only(uint64_t number)
+{
+	return number & FH_WRITE && !(number & FH_READ);
+}
+
 int handles_drop(struct handles *h, const struct caller *who, uint64_t number)
 {
 	struct slot *slot = remove_slot(h, number);

@@ -31,6 +31,9 @@ int handles_get(struct handles *handles, const struct caller *who, const struct 
 /* Ends it. What its last commit said. */
 int handles_drop(struct handles *handles, const struct caller *who, uint64_t number);
 
+/* Was it opened for writing and not for reading? */
+bool handles_write_only(uint64_t number);
+
 /* The same for folders. */
 int handles_open_folder(struct handles *handles, const struct caller *who, const struct node *node, uint64_t *number);
 int handles_get_folder(struct handles *handles, const struct caller *who, const struct node *node, uint64_t number,

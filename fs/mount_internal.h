@@ -28,6 +28,7 @@ struct mount { /* userdata of the session */
 	struct callers *callers;
 	struct notifier *notifier;
 	struct fuse_session *session;
+	bool past_pages; /* writes may go past the kernel's page cache */
 	void (*ready)(void *ctx);
 	void *ready_ctx;
 };

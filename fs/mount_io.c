@@ -6,10 +6,21 @@
 #include "fs/mount_internal.h"
 #include "store/err.h"
 
-/* Pages stay valid across opens where content changes only through the kernel, or under another node number. */
-static void keep_pages(const struct node *node, struct fuse_file_info *fi)
+/* Pages stay valid across opens where content changes only through the kernel, or under another node number. What comes into an empty
+ * file by a handle that cannot read goes past them: half of the time of a copy into a mount is new pages and the copy into them,
+ * of bytes that the daemon has anyhow. */
+static void choose_pages(const struct mount *mount, const struct node *node, bool empty, struct fuse_file_info *fi)
 {
 	fi->keep_cache = node->ops->real_file || node->ops->read;
+	fi->direct_io = mount->past_pages && node->ops->real_file && empty && (fi->flags & O_ACCMODE) == O_WRONLY;
+}
+
+static bool is_empty(struct fs *fs, const struct node *node, int flags)
+{
+	struct stat st;
+
+	return (flags & O_ACCMODE) == O_WRONLY && node->ops->real_file &&
+	       (flags & O_TRUNC || (!node_attr(fs, node, &st) && !st.st_size));
 }
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -26,7 +37,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_error(req, rc);
 		return;
 	}
-	keep_pages(&r.node, fi);
+	choose_pages(r.mount, &r.node, is_empty(r.fs, &r.node, fi->flags), fi);
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY; /* closing it has nothing to say */
 	if (fuse_reply_open(req, fi) == -ENOENT) /* the open was interrupted: no release will come */
 		handles_drop(r.mount->handles, &r.who, fi->fh);
@@ -52,7 +63,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	}
 	if (!r.node.ops->stable)
 		entry.entry_timeout = 0;
-	keep_pages(&made, fi);
+	choose_pages(r.mount, &made, true, fi);
 	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
 		handles_drop(r.mount->handles, &r.who, fi->fh);
 }
@@ -108,7 +119,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t len, of
 	if (!request_begin(req, ino, &r))
 		return;
 	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
-	if (!rc && suid_asked(fi))
+	/* Past its pages the kernel leaves it to us without saying so. */
+	if (!rc && (suid_asked(fi) || (r.mount->past_pages && r.who.uid && handles_write_only(fi->fh))))
 		rc = suid_drop(&r);
 	n = rc ? rc : node_write(r.fs, &r.who, h, (uint64_t)off, bytes, len);
 	if (n < 0)

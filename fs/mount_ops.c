@@ -98,6 +98,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE, false);
 	if (conn->max_write > 1 << 20)
 		conn->max_write = 1 << 20; /* libfuse 3.14 ends the session above that (FACTS section 7) */
+	/* Before 7.40 (Linux 6.9) the kernel does not drop the pages that others have read of what is written past them. */
+	mount->past_pages = conn->proto_major > 7 || (conn->proto_major == 7 && conn->proto_minor >= 40);
 	conn->time_gran = 1;
 	if (mount->ready)
 		mount->ready(mount->ready_ctx);

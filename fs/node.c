@@ -76,9 +76,8 @@ int node_attr(struct fs *fs, const struct node *node, struct stat *st)
 	st->st_nlink = S_ISDIR(st->st_mode) ? 2 : 1;
 	rc = node->ops->attr(fs, node, st);
 	st->st_ino = node->number;
-	/* A file that is copied here is empty when cp asks, and cp takes larger blocks then; readers (cat, stdio) map and fault in as
-	 * much memory for each file. */
-	st->st_blksize = st->st_size ? 64 << 10 : 512 << 10;
+	/* As cp and cat do by themselves: a block that stays in a core's cache between its copies is faster than fewer requests. */
+	st->st_blksize = st->st_size ? 64 << 10 : 128 << 10;
 	st->st_blocks = (st->st_size + 511) / 512;
 	return rc;
 }

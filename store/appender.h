@@ -45,7 +45,8 @@ int appender_seal(struct appender *a);
 /* Everything added before the call is durable, the file's name included. 0; -ENOSPC, -EDQUOT: try later; -EIO. */
 int appender_sync(struct appender *a);
 
-/* Copies bytes that are still in memory. False when they are not, and the file has them. */
-bool appender_peek(struct appender *a, uint64_t off, void *to, size_t len);
+/* Copies of these bytes those that are still in memory: the last ones. Returns how many of the first ones it left out; the file has them.
+ * What is asked for is part of one record. */
+size_t appender_peek(struct appender *a, uint64_t off, void *to, size_t len);
 
 #endif

@@ -252,11 +252,11 @@ static struct {
 	uint64_t ino, closed_size;
 } shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static void note_closed(void *ctx, uint64_t ino)
+static void note_closed(void *ctx, uint64_t ino, bool at_hand)
 {
 	struct content c;
 
-	(void)ctx;
+	(void)ctx, (void)at_hand;
 	if (ino != shared.ino)
 		return;
 	CHECK_RC(catalog_content(shared.rig->catalog, ino, &c));

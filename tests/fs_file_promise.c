@@ -181,13 +181,67 @@ static void test_full_disk(void)
 	faultio_free(disk);
 }
 
+/* ---- what is at hand when a file was closed ---- */
+
+static struct {
+	struct rig *rig;
+	int told, at_hand;
+} looked;
+
+static void look(void *ctx, uint64_t ino, bool at_hand)
+{
+	struct store_stats before, after;
+
+	(void)ctx;
+	looked.told++;
+	looked.at_hand += at_hand;
+	store_stats(looked.rig->store, &before);
+	CHECK(read_whole(looked.rig, ino) == BIG);
+	CHECK(memcmp(got, bytes, BIG) == 0);
+	store_stats(looked.rig->store, &after);
+	CHECK(!at_hand || before.cache_bytes == after.cache_bytes);
+}
+
+static void change(struct rig *r, uint64_t ino, uint64_t off, uint8_t byte)
+{
+	struct file *f;
+
+	CHECK_RC(file_open(r->files, ino, true, &f));
+	bytes[off] = byte;
+	CHECK(file_write(f, &caller_self, off, &byte, 1, false) == 1);
+	CHECK_RC(file_release(f, &caller_self, true));
+	CHECK_RC(files_settle(r->files));
+}
+
+/* Whoever is told of a new file reads it without the store; of a changed one, and later, from the store. */
+static void test_at_hand(void)
+{
+	struct rig r = { .cache_bytes = 64 << 20 };
+	uint64_t ino;
+
+	rig_new(&r, "hand");
+	looked.rig = &r;
+	files_on_close(r.files, look, NULL, NULL);
+	random_fill(bytes, BIG, 77);
+	ino = make_file(&r, "scan");
+	copy_in(&r, ino, BIG);
+	CHECK_RC(files_settle(r.files));
+	CHECK(looked.told == 1 && looked.at_hand == 1);
+	change(&r, ino, 1000, 5);
+	change(&r, ino, BIG - 1, 6);
+	CHECK(looked.told == 3 && looked.at_hand == 1);
+	CHECK(read_whole(&r, ino) == BIG && memcmp(got, bytes, BIG) == 0);
+	files_on_close(r.files, NULL, NULL, NULL);
+	rig_close(&r);
+}
+
 /* ---- a failing disk ---- */
 
 static atomic_int closed_count;
 
-static void note_closed(void *ctx, uint64_t ino)
+static void note_closed(void *ctx, uint64_t ino, bool at_hand)
 {
-	(void)ctx, (void)ino;
+	(void)ctx, (void)ino, (void)at_hand;
 	closed_count++;
 }
 
@@ -292,7 +346,7 @@ static void test_fast_writer(void)
 	ino = make_file(&r, "stream");
 	CHECK_RC(file_open(r.files, ino, true, &f));
 	pthread_create(&thread, NULL, write_on, f);
-	for (int i = 0; i < 80 && c.size < 4 << 20; i++) {
+	for (int i = 0; i < 600 && c.size < 4 << 20; i++) {
 		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 		catalog_content(r.catalog, ino, &c);
 	}
@@ -310,6 +364,7 @@ int main(void)
 	test_size_is_never_old();
 	test_many_flushes();
 	test_full_disk();
+	test_at_hand();
 	test_failing_disk();
 	test_reader_is_told();
 	test_fast_writer();

@@ -13,7 +13,7 @@ check "cp" cp -r "$model" "$mnt/datasets/scan"
 check "at once" diff -r "$model" "$mnt/datasets/scan"
 
 again() { umount_store; mount_store "${1:-}"; }
-sums() { (cd "$1" && shift && cat "$@" | sha256sum); }
+sums() { (cd "$1" && shift && cat $* | sha256sum); } # names may be patterns
 scan=$mnt/datasets/scan
 again
 equal "all in order" "$(sums "$scan" s_*.raw)" "$(sums "$model" s_*.raw)"
@@ -56,6 +56,28 @@ again
 check "what was written, after a remount" diff -r "$model" "$scan"
 check "verify" sh -c "'$tomofs' umount '$mnt' && '$tomofs' verify '$store'"
 
+# a new file that one writes, with a handle that cannot read, while others read it and map it
+mount_store
+"$python" - "$mnt/datasets/growing" <<'PY' || fail "what is written to a new file is not what others read"
+import mmap, os, random, sys
+rng, path = random.Random(5), sys.argv[1]
+model = bytearray(rng.randbytes(300_000))
+w = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+os.write(w, model)
+r = os.open(path, os.O_RDONLY)
+m = mmap.mmap(r, 300_000, mmap.MAP_SHARED, mmap.PROT_READ)
+for step in range(300):
+    at, piece = rng.randrange(len(model)), rng.randbytes(rng.choice((1, 700, 4096, 40_000)))
+    os.pwrite(w, piece, at)
+    model[at:at + len(piece)] = piece
+    at = rng.randrange(len(model))
+    assert os.pread(r, 50_000, at) == model[at:at + 50_000], step
+    assert m[:] == model[:300_000], step
+os.close(w)
+assert os.pread(r, len(model) + 1, 0) == model
+PY
+umount_store
+
 [ "$(id -u)" = 0 ] || exit 0
 chmod 755 "$work"
 mount_store allow_other
@@ -73,3 +95,17 @@ mode_after "an overwrite by another user" 777 other "echo x >'$f'"
 mode_after "a truncate by another user" 777 other "truncate -s 1 '$f'"
 mode_after "a chown" 777 chown 1:1 "$f"
 mode_after "an append by root" 6777 sh -c "echo x >>'$f'"
+echo text >"$f"
+"$python" - "$f" <<'PY' || fail "a write to a new file takes set-user-id bits away"
+import os, sys
+for flags in os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND | os.O_TRUNC:
+    w = os.open(sys.argv[1], flags)
+    os.chmod(sys.argv[1], 0o6777)
+    pid = os.fork()
+    if not pid:
+        os.setgroups([]), os.setregid(65534, 65534), os.setreuid(65534, 65534)
+        os.write(w, b"x" * 5000)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.stat(sys.argv[1]).st_mode & 0o7777 == 0o777
+PY

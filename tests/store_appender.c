@@ -81,12 +81,12 @@ static void check_readable(struct appender *a, size_t i)
 	size_t len = records[i].head.stored_len;
 	uint64_t off = records[i].off + PACK_HEAD_BYTES;
 	uint8_t *got = malloc(len);
-	bool there = appender_peek(a, off, got, len);
-	int fd = there ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	size_t in_file = appender_peek(a, off, got, len);
+	int fd = in_file ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-	CHECK(there || fd >= 0);
-	if (!there)
-		CHECK(pread(fd, got, len, (off_t)off) == (ssize_t)len);
+	CHECK(!in_file || fd >= 0);
+	if (in_file)
+		CHECK(pread(fd, got, in_file, (off_t)off) == (ssize_t)in_file);
 	if (fd >= 0)
 		close(fd);
 	CHECK(memcmp(got, payload(i), len) == 0);
@@ -165,6 +165,48 @@ static void test_threads(void)
 	CHECK(check_pack(true) == RECORDS);
 }
 
+/* A file system that has no O_DIRECT says so at the open, or at the first write. */
+static void test_not_direct(unsigned kind, uint64_t n)
+{
+	struct faultio *f = faultio_new();
+	struct appender *a = new_pack(faultio_io(f));
+
+	faultio_fail(f, kind, n, EINVAL);
+	for (size_t i = 0; i < RECORDS; i++) {
+		CHECK_RC(add(a, i));
+		check_readable(a, i / 2);
+	}
+	CHECK_RC(appender_seal(a));
+	CHECK_RC(appender_sync(a));
+	end(a);
+	faultio_free(f);
+	CHECK(check_pack(true) == RECORDS);
+}
+
+/* Records of all sizes and syncs anywhere: nothing is lost or shifted where flights meet, and every sync is one of whole records. */
+static void test_flights_meet(void)
+{
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		struct faultio *f = faultio_new();
+		struct appender *a = new_pack(faultio_io(f));
+		size_t promised = 0;
+
+		for (size_t i = 0; i < RECORDS; i++) {
+			CHECK_RC(add(a, i));
+			if (random_below(&(uint64_t) { seed * 1000 + i }, seed * 4) == 0) {
+				CHECK_RC(appender_sync(a));
+				promised = i + 1;
+			}
+			check_readable(a, i);
+			check_readable(a, i / 2);
+		}
+		end(a);
+		faultio_crash(f, seed);
+		faultio_free(f);
+		CHECK(check_pack(false) >= promised);
+	}
+}
+
 /* What was taken before the disk was full stays readable, and is written when there is room. */
 static void test_full_disk(void)
 {
@@ -230,6 +272,10 @@ int main(void)
 	make_records();
 	test_readable_always();
 	test_threads();
+	test_not_direct(FAULT_OPEN, 2);
+	test_not_direct(FAULT_WRITE, 1);
+	test_not_direct(FAULT_WRITE, 3);
+	test_flights_meet();
 	test_full_disk();
 	for (uint64_t n = 1; n <= 3; n++)
 		test_failing_disk(FAULT_WRITE, n);
