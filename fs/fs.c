@@ -9,6 +9,7 @@
 #include "fs/file.h"
 #include "fs/layout_hint.h"
 #include "fs/node_search.h"
+#include "fs/recoder.h"
 #include "fs/view/levels.h"
 #include "fs/volumes.h"
 #include "store/err.h"
@@ -61,6 +62,9 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 	if (!rc)
 		files_on_close(fs->files, arrival_closed, arrival_written, fs->arrival);
 	files_on_lost(fs->files, forget_lost, fs);
+	if (!rc)
+		rc = recoder_new(&fs->recoder, fs->store,
+				 options->dense_after ? options->dense_after : RECODER_AFTER_SECONDS);
 	return rc;
 }
 
@@ -91,6 +95,7 @@ int fs_close(struct fs *fs)
 
 	if (!fs)
 		return 0;
+	recoder_free(fs->recoder);
 	rc = fs->files ? files_stop(fs->files) : 0;
 	arrival_free(fs->arrival);
 	volumes_free(fs->volumes);

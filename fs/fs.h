@@ -17,12 +17,14 @@ struct arrival;  /* what happens to a file once it is closed: arrival.h */
 struct levels;   /* computed bands of pixels: view/levels.h */
 struct access_memo; /* permissions worked out lately: access.h */
 struct volumes;  /* images of datasets, open for reading pixels: volumes.h */
+struct recoder;  /* what is done to data at rest: recoder.h */
 struct searches; /* queries the kernel knows: node_search.h */
 
 struct fs_options {
 	const char *store;
 	size_t cache_bytes;      /* memory budget; 0: a quarter of RAM, at most 2 GiB */
 	unsigned settle_seconds; /* quiet time until a dataset is ready; 0: 60 */
+	uint32_t dense_after;    /* seconds until data at rest is coded anew; 0: a day; RECODER_NEVER */
 };
 
 struct fs {
@@ -36,6 +38,7 @@ struct fs {
 	struct volumes *volumes;
 	struct access_memo *access;
 	struct searches *searches;
+	struct recoder *recoder;
 	size_t cache_bytes;
 	unsigned settle_seconds;
 	int64_t mounted_ns;

@@ -170,7 +170,8 @@ static int serve_mounted(struct mount *m, struct options *o, const char *point)
 
 static int serve_store(struct mount *m, struct options *o, const char *store, const char *point)
 {
-	struct fs_options fo = { .store = store, .cache_bytes = o->cache_bytes, .settle_seconds = o->settle_seconds };
+	struct fs_options fo = { .store = store, .cache_bytes = o->cache_bytes, .settle_seconds = o->settle_seconds,
+				 .dense_after = o->dense_after };
 	scope_free char *text = NULL;
 	int rc = fs_open(&m->fs, &fo), rc2;
 

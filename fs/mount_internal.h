@@ -36,6 +36,7 @@ struct mount { /* userdata of the session */
 struct options {
 	size_t cache_bytes;
 	unsigned settle_seconds;
+	uint32_t dense_after; /* as in fs.h */
 	bool nonempty;
 	struct buf fuse; /* comma list for libfuse */
 };

@@ -4,7 +4,15 @@
 
 #include "fs/file.h"
 #include "fs/mount_internal.h"
+#include "fs/recoder.h"
 #include "store/err.h"
+
+/* Whoever wants bytes of data goes before what is done to data at rest; who only watches the file system does not. */
+static void touch(const struct request *r, const struct node *node)
+{
+	if (!node->ops->text)
+		recoder_touch(r->fs->recoder);
+}
 
 /* Pages stay valid across opens where content changes only through the kernel, or under another node number. What comes into an empty
  * file by a handle that cannot read goes past them: half of the time of a copy into a mount is new pages and the copy into them,
@@ -30,6 +38,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!request_begin(req, ino, &r))
 		return;
+	touch(&r, &r.node);
 	rc = suid_asked(fi) ? suid_drop(&r) : 0;
 	if (!rc)
 		rc = handles_open(r.mount->handles, &r.who, &r.node, fi->flags, &fi->fh);
@@ -52,6 +61,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 
 	if (!request_begin(req, parent, &r))
 		return;
+	touch(&r, &r.node);
 	rc = node_create(r.fs, &r.who, &r.node, name, mode, &made);
 	if (!rc)
 		rc = entry_of(r.fs, &made, &entry);
@@ -100,6 +110,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse
 
 	if (!request_begin(req, ino, &r))
 		return;
+	touch(&r, &r.node);
 	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
 	if (rc)
 		reply_error(req, rc);
@@ -118,6 +129,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t len, of
 
 	if (!request_begin(req, ino, &r))
 		return;
+	touch(&r, &r.node);
 	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
 	/* Past its pages the kernel leaves it to us without saying so. */
 	if (!rc && (suid_asked(fi) || (r.mount->past_pages && r.who.uid && handles_write_only(fi->fh))))

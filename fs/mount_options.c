@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs/mount_internal.h"
+#include "fs/recoder.h"
 #include "store/err.h"
 
 /* Taken by libfuse or the kernel as they are. */
@@ -68,6 +69,17 @@ static int parse_seconds(const char *text, unsigned *seconds)
 	return 0;
 }
 
+static int parse_dense(const char *text, uint32_t *seconds)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	*seconds = strcmp(text, "never") == 0 ? RECODER_NEVER : (uint32_t)n;
+	if (*seconds == RECODER_NEVER || (end != text && !*end && *text != '-' && n >= 1 && n < RECODER_NEVER))
+		return 0;
+	return err_set(EINVAL, "option dense_after=%s: expected seconds, at least 1, or \"never\"", text);
+}
+
 static int parse_one(char *word, struct options *o)
 {
 	if (!*word || is_ignored(word))
@@ -76,12 +88,16 @@ static int parse_one(char *word, struct options *o)
 		return parse_bytes(word + 6, &o->cache_bytes);
 	if (strncmp(word, "settle=", 7) == 0)
 		return parse_seconds(word + 7, &o->settle_seconds);
+	if (strncmp(word, "dense_after=", 12) == 0)
+		return parse_dense(word + 12, &o->dense_after);
+	if (strcmp(word, "ro") == 0) /* and for the kernel */
+		o->dense_after = RECODER_NEVER;
 	if (strcmp(word, "nonempty") == 0) {
 		o->nonempty = true;
 		return 0;
 	}
 	if (!listed(passed, word))
-		return err_set(EINVAL, "option \"%s\" is not known (ours: cache=SIZE, settle=SECONDS, nonempty; "
+		return err_set(EINVAL, "option \"%s\" is not known (ours: cache=SIZE, settle=SECONDS, dense_after=SECONDS, nonempty; "
 				       "and allow_other, ro and the like)", word);
 	buf_printf(&o->fuse, ",%s", word);
 	return 0;

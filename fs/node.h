@@ -184,7 +184,7 @@ void node_attr_folder(struct fs *fs, uint32_t mode, struct stat *st);
 /* Calls emit for one entry. */
 int node_emit_one(node_emit emit, void *ctx, const struct node_ops *ops, uint64_t number, const char *name);
 
-extern const struct node_ops node_ops_real, node_ops_root, node_ops_text, node_ops_facet,
+extern const struct node_ops node_ops_real, node_ops_root, node_ops_text, node_ops_densify, node_ops_facet,
 	node_ops_term, node_ops_link, node_ops_dates, node_ops_ids, node_ops_searches, node_ops_search,
 	node_ops_search_error, node_ops_views, node_ops_image_folder, node_ops_view_folder, node_ops_view_file,
 	node_ops_gallery, node_ops_picture, node_ops_infos, node_ops_info, node_ops_info_text, node_ops_facts;

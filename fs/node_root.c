@@ -21,6 +21,7 @@ enum fixed {
 	FIXED_TOMOFS = 7,
 	FIXED_VERSION = 8,
 	FIXED_STATUS = 9,
+	FIXED_DENSIFY = 10,
 };
 
 struct row {
@@ -54,6 +55,7 @@ static const struct row root_rows[] = {
 static const struct row tomofs_rows[] = {
 	{ "version", &node_ops_text, FIXED(FIXED_VERSION), text_version },
 	{ "status.json", &node_ops_text, FIXED(FIXED_STATUS), text_status },
+	{ "densify", &node_ops_densify, FIXED(FIXED_DENSIFY), NULL },
 	{ NULL, NULL, 0, NULL },
 };
 

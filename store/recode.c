@@ -15,7 +15,8 @@ enum {
 	THREADS_MAX = 8,
 };
 
-enum known { UNKNOWN, DENSE, LEFT }; /* of a pack */
+/* Of a pack. AGED: old enough, though sealing has just changed its file. */
+enum known { UNKNOWN, AGED, DENSE, LEFT };
 
 struct recode {
 	struct compaction *compaction;
@@ -141,30 +142,39 @@ static bool is_dense(struct store *s, uint32_t index)
 /* Is the pack one to recode now? *size: of its file. */
 static bool is_due(struct round *r, uint32_t index, uint64_t *size)
 {
+	uint8_t *known = &r->recode->known[index];
 	struct store *s = r->store;
 	struct stat st;
 
-	if (r->recode->known[index] != UNKNOWN || !packs_is_there(s->packs, index) ||
-	    !packs_is_written(s->packs, index) || !stat_pack(s, index, &st) || !is_old(&st, r->options->age_s))
+	if (*known >= DENSE || !packs_is_there(s->packs, index) || !packs_is_written(s->packs, index) ||
+	    !stat_pack(s, index, &st) || !(*known == AGED || is_old(&st, r->options->age_s)))
 		return false;
 	if (is_dense(s, index))
-		r->recode->known[index] = DENSE;
+		*known = DENSE;
 	*size = (uint64_t)st.st_size;
-	return r->recode->known[index] == UNKNOWN;
+	return *known < DENSE;
 }
 
 /* The pack that grows is sealed when nothing was added to it for so long: what comes begins another one. */
-static int seal_current(struct store *s, const struct store_recode_options *o)
+static int seal_current(struct round *r)
 {
+	uint64_t age_s = r->options->age_s;
 	struct written_pack current;
+	struct store *s = r->store;
 	struct stat st;
+	int rc;
 
 	pthread_mutex_lock(&s->lock);
 	current = s->current;
 	pthread_mutex_unlock(&s->lock);
-	if (!current.appender || (o->age_s && (!stat_pack(s, current.index, &st) || !is_old(&st, o->age_s))))
+	if (!current.appender || (age_s && (!stat_pack(s, current.index, &st) || !is_old(&st, age_s))))
 		return 0;
-	return store_sync_packs(s, true);
+	rc = store_sync_packs(s, true);
+	if (!rc)
+		rc = room_for_known(r->recode, packs_end(s->packs));
+	if (!rc)
+		r->recode->known[current.index] = AGED;
+	return rc;
 }
 
 /* ---- a call ---- */
@@ -249,7 +259,7 @@ static int run_out_of_room(struct round *r)
 
 static int run(struct round *r)
 {
-	int rc = seal_current(r->store, r->options);
+	int rc = seal_current(r);
 
 	if (!rc)
 		rc = recode_packs(r);

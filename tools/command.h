@@ -53,6 +53,7 @@ int cmd_ready(const struct invocation *in);
 int cmd_info(const struct invocation *in);
 int cmd_verify(const struct invocation *in);
 int cmd_rebuild(const struct invocation *in);
+int cmd_densify(const struct invocation *in);
 int cmd_stats(const struct invocation *in);
 
 #endif

@@ -13,7 +13,8 @@ static const struct command commands[] = {
 	{ "mount", "STORE MNT [-f] [-v] [-o OPTS]",
 	  "Mounts a store. -f stays in the foreground; -v says more.\n"
 	  "OPTS: cache=SIZE (memory, as 512M; default a quarter of RAM, at most 2G), settle=SECONDS (quiet time until a dataset\n"
-	  "is ready; default 60), nonempty, allow_other, ro and what mount(8) and fstab add.",
+	  "is ready; default 60), dense_after=SECONDS|never (rest until data is coded anew, smaller, when nobody reads or writes;\n"
+	  "default 86400), nonempty, allow_other, ro and what mount(8) and fstab add.",
 	  "fvo:", 2, 2, cmd_mount },
 	{ "umount", "MNT", "Unmounts, and waits until everything is safely in the store.", "", 1, 1, cmd_umount },
 	{ "ls", "[-m MNT] [NAME...]", "Lists datasets: name, state, size, date, tags.", "m:", 0, -1, cmd_ls },
@@ -25,6 +26,10 @@ static const struct command commands[] = {
 	{ "info", "[-m MNT] NAME", "Shows what is known of a dataset.", "m:", 1, 1, cmd_info },
 	{ "verify", "STORE", "Reads everything in a store and checks it. Works beside a mount. Changes nothing.", "", 1, 1, cmd_verify },
 	{ "rebuild", "STORE", "Makes the index anew from the journal. The store must not be mounted.", "", 1, 1, cmd_rebuild },
+	{ "densify", "[MNT | STORE]",
+	  "Codes what is stored anew, as small as it gets, without waiting until it has been at rest for a day. A mount goes on\n"
+	  "working meanwhile. It can be interrupted at any time.",
+	  "m:", 0, 1, cmd_densify },
 	{ "stats", "[MNT | STORE]", "Shows how much is stored, and how.", "m:", 0, 1, cmd_stats },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL },
 };
