@@ -7,7 +7,7 @@
 #   DIR=/var/tmp    the disk (needs about 8 times SIZE_MB for a moment)
 #   CACHE=256M      the daemon's memory budget (-o cache=)
 #   SCAN=FOLDER     measures with this folder of slices instead
-#   ONLY="..."      some groups: limits copy known read views fsync verify size dedup incompressible others others_read others_dense memory keys
+#   ONLY="..."      some groups: limits copy known read views fsync verify dense size dedup incompressible others others_read others_dense memory keys
 #   WORK=FOLDER     works there and keeps everything, so that groups can be run one after another; ONLY=table prints all of them
 #   OUT=FILE        the table also goes there, as Markdown
 #   BENCH_DEPS=1    first installs what it compares with (`make bench-deps`); what is not there is left out with a word
@@ -19,7 +19,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tests/bench/lib.sh"
 for group in limits copy read store size others; do . "$here/tests/bench/$group.sh"; done
 
-groups="limits copy known read views fsync verify size dedup incompressible others others_read others_dense keys memory"
+groups="limits copy known read views fsync verify dense size dedup incompressible others others_read others_dense keys memory"
 [ "${ONLY:-}" != table ] || ONLY=" "
 begin_work
 [ -z "${ONLY:-}" ] || groups=$ONLY

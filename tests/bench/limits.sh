@@ -89,4 +89,7 @@ bench_limits() {
 	read -r plain stored encode decode < <("$tools/codec" "$sample_raw" $sample_shape) || return
 	keep encode "$encode"; keep decode "$decode"
 	row "coding on one core, check included / decoding" "$encode / $decode MB/s" "" "" "" "tests/bench/codec.c on 16 of the slices"
+	read -r plain stored encode decode < <("$tools/codec" "$sample_raw" $sample_shape dense) || return
+	keep encode_dense "$encode"; keep decode_dense "$decode"
+	row "the same for data at rest" "$encode / $decode MB/s" "" "" "" ""
 }

@@ -35,6 +35,25 @@ bench_read() {
 		"$([ "$(sort "$work/times/scatter.sums" | uniq -c | awk '$1 % 2' | wc -l)" = 0 ] && echo "same bytes on both" || echo "BYTES DIFFER")"
 }
 
+# The same store when its data are at rest.
+bench_dense() {
+	need_copies
+	busy "$tomofs" densify "$mnt"
+	keep dense_stored "$(stat_of stored_bytes)"
+	row "densify, all of it" "$(calc "$seconds" %.2f) s" "" "" "" "$(calc "$scan_bytes / 1e6 / $seconds" "%.0f MB/s") of slices; daemon busy on $cores cores; in the background when nothing else is to be done"
+	row "stored at rest, of all bytes" "$(mb "$(kept dense_stored)")" "$(mb "$scan_bytes")" "$(calc "$(kept dense_stored) / $scan_bytes")" "" "$(calc "$(kept dense_stored) / $(kept stored)") of what it was on arrival"
+	: >"$work/times/cold.cores"
+	versus cold_dense cold_tomofs cold_ext4
+	row_times "read, cold, at rest, against ext4" "" \
+		"$(limit "disk read" "$(calc "$(kept dense_stored) / 1e6")" "$(kept disk_r)")$(limit_fuse null_cold)$(limit "decoding on all cores" \
+			"$(calc "$scan_bytes / 1e6 / $(nproc)")" "$(kept decode_dense)")daemon busy on $(median "$work/times/cold.cores") cores"
+	draws=1
+	: >"$work/times/scatter.sums"
+	versus random_dense random_tomofs random_ext4
+	row_times "500 random reads of 64 KiB, cold, at rest, against ext4" ""
+	keep copied no # later groups measure what arrived
+}
+
 bench_views() {
 	need_copies
 	timed ls -lR "$mnt/datasets/scan"
