@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("schedule-insns", "sched-pressure") /* otherwise it runs out of registers */
+#endif
+
 enum {
 	SKEW = 3,	  /* the shorter the more a lane waits for the one before it */
 	ROW_LEAST = 64,	  /* samples: long enough for all lanes to be within their rows */

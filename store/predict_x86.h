@@ -44,14 +44,26 @@ struct NAME(around) {
 	V w, ww, n, ne, nw, nww, nn, nnw;
 };
 
-HERE INLINE V NAME(expect)(const struct NAME(taps) * p, const struct NAME(around) * a)
+/* Vectors of pairs, of the lower and the upper half of the lanes. */
+struct NAME(pairs) {
+	V low, high;
+};
+
+HERE INLINE struct NAME(pairs) NAME(pairs_of)(V even, V odd)
 {
-	V low = V_ADD32(V_MADD(V_UNPACKLO16(a->nww, a->nw), p->left), V_MADD(V_UNPACKLO16(a->nn, a->nnw), p->upup));
-	V high = V_ADD32(V_MADD(V_UNPACKHI16(a->nww, a->nw), p->left), V_MADD(V_UNPACKHI16(a->nn, a->nnw), p->upup));
+	return (struct NAME(pairs)) { V_UNPACKLO16(even, odd), V_UNPACKHI16(even, odd) };
+}
+
+/* left: nww and nw; up: n and ne. */
+HERE INLINE V NAME(expect)(const struct NAME(taps) * p, const struct NAME(around) * a, struct NAME(pairs) left,
+			   struct NAME(pairs) up)
+{
+	V low = V_ADD32(V_MADD(left.low, p->left), V_MADD(V_UNPACKLO16(a->nn, a->nnw), p->upup));
+	V high = V_ADD32(V_MADD(left.high, p->left), V_MADD(V_UNPACKHI16(a->nn, a->nnw), p->upup));
 	V least = V_MIN(a->n, a->ne), greatest = V_MAX(a->n, a->ne), e;
 
-	low = V_ADD32(low, V_MADD(V_UNPACKLO16(a->n, a->ne), p->up));
-	high = V_ADD32(high, V_MADD(V_UNPACKHI16(a->n, a->ne), p->up));
+	low = V_ADD32(low, V_MADD(up.low, p->up));
+	high = V_ADD32(high, V_MADD(up.high, p->up));
 	low = V_ADD32(low, V_MADD(V_UNPACKLO16(a->w, a->ww), p->own));
 	high = V_ADD32(high, V_MADD(V_UNPACKHI16(a->w, a->ww), p->own));
 	e = V_PACKS32(V_SRAI32(low, 12), V_SRAI32(high, 12));
@@ -73,7 +85,7 @@ HERE INLINE V NAME(apply_some)(const struct NAME(taps) * p, const struct lines16
 		.nww = V_LOAD(l->up + i - 2),
 	};
 
-	return V_SUB(V_LOAD(l->own + i), NAME(expect)(p, &a));
+	return V_SUB(V_LOAD(l->own + i), NAME(expect)(p, &a, NAME(pairs_of)(a.nww, a.nw), NAME(pairs_of)(a.n, a.ne)));
 }
 
 HERE static void NAME(apply)(const struct prediction *p, const struct lines16 *l, size_t count, void *residuals)
@@ -132,7 +144,7 @@ struct NAME(group) {
 
 /* One step. d: differences from what is expected. At an edge some lanes are at the first or the last column. */
 HERE INLINE V NAME(step)(const struct NAME(group) * g, struct NAME(around) * a, V *nee, V *nwww, size_t t, V d,
-			 bool narrow, bool edge, V column)
+			 bool narrow, bool edge, V column, struct NAME(pairs) * pairs)
 {
 	V n = a->n, ne = *nee, level;
 
@@ -150,7 +162,8 @@ HERE INLINE V NAME(step)(const struct NAME(group) * g, struct NAME(around) * a, 
 		a->nnw = V_BLEND(a->nnw, a->nn, first);
 		a->ne = V_BLEND(ne, n, last);
 	}
-	level = V_ADD(NAME(expect)(&g->taps, a), d);
+	pairs[2] = NAME(pairs_of)(a->n, a->ne);
+	level = V_ADD(NAME(expect)(&g->taps, a, edge ? NAME(pairs_of)(a->nww, a->nw) : pairs[0], pairs[2]), d);
 	if (narrow)
 		level = V_AND(level, V_SET1_16(0xff));
 	a->ww = a->w;
@@ -168,6 +181,7 @@ HERE INLINE void NAME(undo_steps)(struct NAME(group) * g, size_t t, V v[8], bool
 	static const int16_t skew[16] = { 0,   -3,  -6,	 -9,  -12, -15, -18, -21,
 					  -24, -27, -30, -33, -36, -39, -42, -45 };
 	V column = V_ADD(V_LOAD(skew), V_SET1_16((int16_t)t)), one = V_SET1_16(1), nee = g->nee, nwww = g->nwww;
+	struct NAME(pairs) pairs[10]; /* of n and ne, from two steps ago on: then these are what is left of n */
 	struct NAME(around) around;
 
 	around.w = g->around.w; /* one by one, so that the compiler keeps them in registers */
@@ -176,11 +190,13 @@ HERE INLINE void NAME(undo_steps)(struct NAME(group) * g, size_t t, V v[8], bool
 	around.nw = g->around.nw;
 	around.nww = g->around.nww;
 	around.nn = g->around.nn;
+	pairs[0] = NAME(pairs_of)(around.nww, around.nw);
+	pairs[1] = NAME(pairs_of)(around.nw, around.n);
 #pragma GCC unroll 8
 	for (size_t i = 0; i < 8; i++) {
 		V d = V_XOR(V_SRLI16(v[i], 1), V_SUB(V_SET1_16(0), V_AND(v[i], one)));
 
-		v[i] = NAME(step)(g, &around, &nee, &nwww, t + i, d, narrow, edge, column);
+		v[i] = NAME(step)(g, &around, &nee, &nwww, t + i, d, narrow, edge, column, pairs + i);
 		if (edge)
 			column = V_ADD(column, one);
 	}

@@ -67,7 +67,7 @@ TARGET static ALWAYS_INLINE void NAME(classes)(const int16_t *activity, const in
 		int16_t class = 0;
 
 		for (size_t k = 0; k < CLASSES_MAX - 1; k++)
-			class = (int16_t)(class + (activity[i] >= floors[k]));
+			class = (int16_t)(class + (activity[i] > floors[k]));
 		scaled[i] = (uint16_t)(class * (int16_t)scale);
 	}
 }

@@ -19,31 +19,31 @@ struct decoder {
 	uint32_t tables[CLASSES_MAX * STATES];
 };
 
-/* An entry of a table: the symbol of a state, and how to find the next state. From the lowest bit: 8 bits mantissa, 8 bits
- * how many extra bits, 10 bits what the next state's bits are added to, 6 bits how many extra bits and state bits. */
+/* An entry of a table: the symbol of a state, and how to find the next state. From the lowest bit: 9 bits what the next state's
+ * bits are added to, 7 bits mantissa, 8 bits how many extra bits, 8 bits how many extra bits and state bits. */
+static inline unsigned entry_state(uint32_t e)
+{
+	return e & (STATES - 1);
+}
+
 static inline unsigned entry_mantissa(uint32_t e)
 {
-	return (uint8_t)e;
+	return e >> STATE_BITS & 127;
 }
 
 static inline unsigned entry_extra(uint32_t e)
 {
-	return (uint8_t)(e >> 8);
-}
-
-static inline unsigned entry_state(uint32_t e)
-{
-	return e >> 16 & 1023;
+	return (uint8_t)(e >> 16);
 }
 
 static inline unsigned entry_total(uint32_t e)
 {
-	return e >> 26;
+	return e >> 24;
 }
 
 static inline uint32_t entry_make(const struct symbol *s, unsigned state, unsigned bits)
 {
-	return s->mantissa | (uint32_t)s->extra << 8 | (uint32_t)state << 16 | (uint32_t)(s->extra + bits) << 26;
+	return state | (uint32_t)s->mantissa << STATE_BITS | (uint32_t)s->extra << 16 | (uint32_t)(s->extra + bits) << 24;
 }
 
 #define SAMPLE uint8_t

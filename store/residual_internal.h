@@ -155,11 +155,11 @@ static inline unsigned class_of(const struct head *h, unsigned level)
 	return class;
 }
 
-/* The least activity of each class but the first; more than any activity where there is no such class. */
+/* The greatest activity below each class but the first; more than any activity where there is no such class. */
 static inline void class_floors(const struct head *h, int16_t floors[CLASSES_MAX - 1])
 {
 	for (unsigned k = 1; k < CLASSES_MAX; k++)
-		floors[k - 1] = (int16_t)(k < h->classes ? level_floor(h->from_level[k]) : INT16_MAX);
+		floors[k - 1] = (int16_t)(k < h->classes ? level_floor(h->from_level[k]) - 1 : INT16_MAX);
 }
 
 /* ---- bits and bytes ---- */
