@@ -346,11 +346,12 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 	files->queue_end = &files->queue;
 	files->later_end = &files->later_first;
 	files->hash_end = &files->hash_first;
-	run_memory_init(&files->memory, files->budget / 2);
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->work, NULL);
 	pthread_cond_init(&files->room, NULL);
-	rc = ahead_new(&files->ahead, store, catalog, ahead_bound(dirty_budget));
+	rc = run_memory_init(&files->memory, 2 * files->budget);
+	if (!rc)
+		rc = ahead_new(&files->ahead, store, catalog, ahead_bound(dirty_budget));
 	if (!rc)
 		rc = flushers_start(files);
 	if (rc) {

@@ -2,46 +2,21 @@
 
 #include <stdlib.h>
 
+#include "store/arena.h"
 #include "store/scope.h"
 
-/* Sizes of 64 KiB, 96 KiB, 128 KiB, 192 KiB ... so that at most a third of a buffer is idle. */
-enum { SMALLEST = 64 << 10, USUAL_MAX = 12 << 20 };
+enum { SMALL = ARENA_UNIT / 4, USUAL_MAX = 12 << 20 };
 
-struct run_buffer { /* lies in the buffer itself */
-	struct run_buffer *next;
-};
-
-static size_t class_bytes(unsigned class)
+int run_memory_init(struct run_memory *m, size_t bytes)
 {
-	return ((size_t)SMALLEST << class / 2) + (class % 2 ? ((size_t)SMALLEST << class / 2) / 2 : 0);
-}
-
-/* RUN_MEMORY_CLASSES: larger than all. */
-static unsigned class_of(size_t bytes)
-{
-	unsigned class = 0;
-
-	while (class < RUN_MEMORY_CLASSES && class_bytes(class) < bytes)
-		class++;
-	return class;
-}
-
-void run_memory_init(struct run_memory *m, size_t keep)
-{
-	*m = (struct run_memory){ .keep = keep };
+	*m = (struct run_memory){ 0 };
 	pthread_mutex_init(&m->lock, NULL);
+	return arena_new(&m->arena, bytes);
 }
 
 void run_memory_destroy(struct run_memory *m)
 {
-	for (unsigned i = 0; i < RUN_MEMORY_CLASSES; i++) {
-		while (m->free[i]) {
-			struct run_buffer *b = m->free[i];
-
-			m->free[i] = b->next;
-			free(b);
-		}
-	}
+	arena_free(m->arena);
 	pthread_mutex_destroy(&m->lock);
 }
 
@@ -56,46 +31,34 @@ static size_t small_bytes(size_t want)
 
 uint8_t *run_memory_take(struct run_memory *m, size_t want, size_t *cap)
 {
-	unsigned class;
+	size_t usual;
 
-	if (want <= SMALLEST / 4) { /* most files are small */
+	if (want <= SMALL) { /* most files are small */
 		*cap = small_bytes(want);
 		return malloc(*cap);
 	}
-	scope_lock(&m->lock);
-	class = class_of(want > SMALLEST && want < m->usual ? m->usual : want);
-	if (class == RUN_MEMORY_CLASSES) {
-		*cap = want + want / 2;
-		return malloc(*cap);
+	{
+		scope_lock(&m->lock);
+		usual = m->usual;
 	}
-	*cap = class_bytes(class);
-	if (m->free[class]) {
-		struct run_buffer *b = m->free[class];
-
-		m->free[class] = b->next;
-		m->kept -= *cap;
-		return (uint8_t *)b;
-	}
-	return malloc(*cap);
+	if (want > ARENA_UNIT && want < usual)
+		want = usual;
+	else if (want > USUAL_MAX)
+		want += want / 2;
+	*cap = (want + ARENA_UNIT - 1) / ARENA_UNIT * ARENA_UNIT;
+	return arena_get(m->arena, *cap);
 }
 
 void run_memory_give(struct run_memory *m, uint8_t *data, size_t cap, size_t used)
 {
-	unsigned class = class_of(cap);
-	struct run_buffer *b = (struct run_buffer *)(void *)data;
-
 	if (!data)
 		return;
-	{
+	if (used > ARENA_UNIT) {
 		scope_lock(&m->lock);
-		if (used > SMALLEST)
-			m->usual = used < USUAL_MAX ? used : USUAL_MAX;
-		if (class < RUN_MEMORY_CLASSES && class_bytes(class) == cap && m->kept + cap <= m->keep) {
-			b->next = m->free[class];
-			m->free[class] = b;
-			m->kept += cap;
-			return;
-		}
+		m->usual = used < USUAL_MAX ? used : USUAL_MAX;
 	}
-	free(data);
+	if (cap <= SMALL)
+		free(data);
+	else
+		arena_put(m->arena, data, cap);
 }

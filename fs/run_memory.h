@@ -1,6 +1,6 @@
 /*
- * run_memory: the memory of bytes that wait to be stored. Fresh pages cost as much as copying into them, so buffers of 64 KiB and
- * more are kept when they are given back, up to a bound, and used again.
+ * run_memory: the memory of bytes that wait to be stored. Fresh pages cost as much as copying into them, so all but small buffers
+ * lie in one stretch of memory that is used again and again (store/arena.h).
  *
  * Threads: any.
  */
@@ -11,17 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RUN_MEMORY_CLASSES = 20 };
-
 struct run_memory {
 	pthread_mutex_t lock;
-	struct run_buffer *free[RUN_MEMORY_CLASSES]; /* by size */
-	size_t kept, keep; /* bytes */
-	size_t usual;      /* size of the run that was given back last: the slices of a stack are alike */
+	struct arena *arena;
+	size_t usual; /* size of the run that was given back last: the slices of a stack are alike */
 };
 
-/* keep: bytes to hold back at most. */
-void run_memory_init(struct run_memory *m, size_t keep);
+/* For about so many bytes; more are taken from malloc(). 0 or -ENOMEM; destroy it in both cases. */
+int run_memory_init(struct run_memory *m, size_t bytes);
 void run_memory_destroy(struct run_memory *m);
 
 /* At least want bytes; *cap: how many. NULL without memory. A buffer of a growing run is made as large as such runs have become lately. */

@@ -10,13 +10,8 @@
 
 /*
  *     file:   | synced | written, not synced |
- *     memory:                              | flight | flight | flight that grows |
- *                                          `- the oldest: the one that is written
- *
- * A flight begins at a whole block of the file, so it repeats the last bytes of the one before. Whole blocks of large flights are
- * written past the page cache (O_DIRECT), where the file system can: the memory and the copy would cost more than the disk does, and
- * they would push out what people read. Small flights, as a sync makes them, and ends of flights that a sync wants go the
- * usual way.
+ *     memory:                                | flight | flight | flight that grows |
+ *                                            `- the oldest: the one that is written
  *
  * One thread at a time writes, always the oldest flight; the others go on filling the last one. They do not wait until
  * all flights are full. Who writes: a thread of the background pool when there is one, else, and when that does not keep
@@ -27,18 +22,11 @@
  * are encoded, the kernel never holds back a writer for having too many dirty pages, and the last sync has little to
  * wait for.
  */
-enum {
-	FLIGHTS = 4,
-	FLIGHT_BYTES = 4 << 20,
-	SMALL_BYTES = 64 << 10,
-	BLOCK = 4096,            /* of a file, and of memory, that a disk takes directly */
-	DIRECT_MIN = 256 << 10,  /* bytes that are worth it */
-};
+enum { FLIGHTS = 4, FLIGHT_BYTES = 2 << 20, SMALL_BYTES = 64 << 10 };
 
 struct flight {
 	struct buf bytes;
-	uint64_t off;   /* of the first one */
-	uint64_t begun; /* what is before has come with another flight */
+	uint64_t off;
 };
 
 struct appender {
@@ -52,11 +40,9 @@ struct appender {
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t change;
 	int fd; /* -1 until the first write; used by the one thread that writes or syncs, and to close */
-	int direct; /* the same past the page cache; -1: there is no such thing */
 	struct flight flights[FLIGHTS];
 	unsigned oldest, full; /* full ones wait to be written; the one behind them grows */
 	struct buf entries;
-	uint64_t written; /* everything before is in the file */
 	uint64_t synced;
 	bool flying, syncing;		      /* a thread does it */
 	bool writing_behind, syncing_behind;  /* a job of the background pool is queued or runs */
@@ -78,6 +64,12 @@ static uint64_t end_of(struct appender *a)
 	return f->off + f->bytes.len;
 }
 
+/* Called with the lock held: everything before is in the file. */
+static uint64_t written(struct appender *a)
+{
+	return a->flights[a->oldest].off;
+}
+
 int appender_new(struct appender **out, const struct io *io, const char *folder, const char *path,
 		 const uint8_t header[PACK_HEADER_BYTES])
 {
@@ -85,7 +77,7 @@ int appender_new(struct appender **out, const struct io *io, const char *folder,
 
 	if (!a)
 		return err_set(ENOMEM, "no memory for a new pack");
-	*a = (struct appender) { .io = io, .refs = 1, .fd = -1, .direct = -1, .seed = pack_seed(header) };
+	*a = (struct appender) { .io = io, .refs = 1, .fd = -1, .seed = pack_seed(header) };
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->change, NULL);
 	a->folder = strdup(folder);
@@ -115,8 +107,6 @@ void appender_drop(struct appender *a)
 {
 	if (!a || __atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
-	if (a->direct >= 0)
-		a->io->close(a->io, a->direct);
 	if (a->fd >= 0)
 		a->io->close(a->io, a->fd);
 	for (size_t i = 0; i < FLIGHTS; i++)
@@ -166,92 +156,38 @@ static int breaks(struct appender *a, const char *deed, int rc)
 	return cut_back(a);
 }
 
-static int open_file(struct appender *a)
-{
-	int rc = a->io->open(a->io, a->path, O_RDWR | O_CREAT | O_EXCL, 0600);
-
-	if (rc < 0)
-		return rc;
-	a->fd = rc;
-	rc = a->io->open(a->io, a->path, O_WRONLY | O_DIRECT, 0);
-	a->direct = rc < 0 ? -1 : rc;
-	return 0;
-}
-
-/* How much of a flight can be written past the page cache. */
-static size_t direct_part(const struct appender *a, const struct flight *f)
-{
-	size_t whole = f->bytes.len - f->bytes.len % BLOCK;
-
-	return a->direct >= 0 && whole >= DIRECT_MIN && f->off % BLOCK == 0 && (uintptr_t)f->bytes.data % BLOCK == 0 ? whole : 0;
-}
-
-/* Writes the oldest flight, to *upto; opens the file before the first one. Called without the lock by the one thread that set
+/* Writes the oldest flight; opens the file before the first one. Called without the lock by the one thread that set
  * a->flying. */
-static int write_flight(struct appender *a, uint64_t *upto)
+static int write_flight(struct appender *a)
 {
 	const struct flight *f = &a->flights[a->oldest];
-	size_t part;
-	int rc = a->fd < 0 ? open_file(a) : 0;
+	int rc;
 
-	if (rc)
-		return rc;
-	part = direct_part(a, f);
-	if (part) {
-		rc = io_write_all(a->io, a->direct, f->bytes.data, part, f->off);
-		*upto = f->off + part;
-		if (rc != -EINVAL && rc != -EOPNOTSUPP)
+	if (a->fd < 0) {
+		rc = a->io->open(a->io, a->path, O_RDWR | O_CREAT | O_EXCL, 0600);
+		if (rc < 0)
 			return rc;
-		a->io->close(a->io, a->direct); /* this file system only said that it can, or can no more */
-		a->direct = -1;
+		a->fd = rc;
 	}
-	rc = io_write_all(a->io, a->fd, f->bytes.data, f->bytes.len, f->off);
-	*upto = f->off + f->bytes.len;
-	/* Only a hint that the kernel may begin: what is old when the sync comes need not be waited for. */
-	if (!rc && f->bytes.len >= DIRECT_MIN && a->io == &io_system)
-		sync_file_range(a->fd, (off_t)f->off, (off_t)f->bytes.len, SYNC_FILE_RANGE_WRITE);
-	return rc;
-}
-
-/* Memory for a flight that grows, aligned for the disk. Without memory it stays as it is. */
-static void flight_reserve(struct flight *f)
-{
-	uint8_t *data = f->bytes.cap < FLIGHT_BYTES ? aligned_alloc(BLOCK, FLIGHT_BYTES) : NULL;
-
-	if (!data)
-		return;
-	if (f->bytes.len)
-		memcpy(data, f->bytes.data, f->bytes.len);
-	free(f->bytes.data);
-	f->bytes.data = data;
-	f->bytes.cap = FLIGHT_BYTES;
+	if (f->bytes.len < SMALL_BYTES)
+		return io_write_all(a->io, a->fd, f->bytes.data, f->bytes.len, f->off);
+	return io_write_once(a->io, a->fd, f->bytes.data, f->bytes.len, f->off);
 }
 
 /* Called with the lock held: the flight that grows is full, the next one begins. Not when all are full. */
-static int push(struct appender *a)
+static void push(struct appender *a)
 {
-	const struct flight *f = growing(a);
-	struct flight *next = &a->flights[(a->oldest + a->full + 1) % FLIGHTS];
 	uint64_t end = end_of(a);
-	size_t again = end % BLOCK < f->bytes.len ? end % BLOCK : f->bytes.len;
 
-	buf_put(&next->bytes, f->bytes.data + (f->bytes.len - again), again);
-	if (buf_failed(&next->bytes)) {
-		buf_clear(&next->bytes);
-		return err_set(ENOMEM, "no memory to append to %s", a->path);
-	}
-	next->off = end - again;
-	next->begun = end;
 	a->full++;
-	return 0;
+	growing(a)->off = end;
 }
 
 /* Called with the lock held: the oldest flight is in the file. */
-static void landed(struct appender *a, uint64_t upto)
+static void landed(struct appender *a)
 {
 	struct buf *bytes = &a->flights[a->oldest].bytes;
 
-	a->written = upto;
 	if (a->sealed)
 		buf_free(bytes);
 	else
@@ -267,7 +203,6 @@ static void sync_behind(struct appender *a);
  * way. 0 or why it failed. */
 static int fly(struct appender *a)
 {
-	uint64_t upto = 0;
 	int rc;
 
 	if (a->flying) {
@@ -276,18 +211,17 @@ static int fly(struct appender *a)
 	}
 	if (a->broken)
 		return say_broken(a);
-	rc = a->full ? 0 : push(a);
-	if (rc)
-		return rc;
+	if (!a->full)
+		push(a);
 	a->flying = true;
 	pthread_mutex_unlock(&a->lock);
-	rc = write_flight(a, &upto);
+	rc = write_flight(a);
 	pthread_mutex_lock(&a->lock);
 	a->flying = false;
 	if (a->broken)
 		rc = cut_back(a);
 	else if (!rc)
-		landed(a, upto);
+		landed(a);
 	else if (is_full(rc))
 		a->disk_full = true;
 	else
@@ -331,12 +265,12 @@ static int make_room(struct appender *a, size_t need)
 	int rc = 0;
 
 	while (!rc && !a->broken && !a->sealed) {
-		if (end_of(a) == growing(a)->begun || growing(a)->bytes.len + need <= FLIGHT_BYTES)
+		size_t len = growing(a)->bytes.len;
+
+		if (!len || len + need <= FLIGHT_BYTES)
 			return 0;
 		if (!a->disk_full && a->full < FLIGHTS - 1) {
-			rc = push(a);
-			if (rc)
-				return rc;
+			push(a);
 			write_behind(a);
 			if (a->background)
 				continue;
@@ -355,8 +289,8 @@ static bool add_bytes(struct appender *a, const struct pack_head *head, const vo
 	uint64_t off = end_of(a);
 	size_t before = to->len;
 
-	if (before + PACK_HEAD_BYTES + head->stored_len > SMALL_BYTES)
-		flight_reserve(growing(a));
+	if (to->cap < FLIGHT_BYTES && before + PACK_HEAD_BYTES + head->stored_len > SMALL_BYTES)
+		buf_reserve(to, FLIGHT_BYTES - before);
 	pack_head_put(to, head, a->seed, off);
 	buf_put(to, payload, head->stored_len);
 	if (!buf_failed(to))
@@ -424,7 +358,7 @@ static int write_and_sync(struct appender *a, uint64_t goal)
 	bool named = a->named;
 	int rc = 0;
 
-	while (!rc && a->written < goal)
+	while (!rc && written(a) < goal)
 		rc = fly(a);
 	if (rc)
 		return rc;
@@ -459,7 +393,7 @@ static int sync_job(void *arg)
 
 	pthread_mutex_lock(&a->lock);
 	if (!a->broken && !a->syncing)
-		sync_to(a, a->written);
+		sync_to(a, written(a));
 	a->syncing_behind = false;
 	pthread_mutex_unlock(&a->lock);
 	appender_drop(a);
@@ -469,7 +403,7 @@ static int sync_job(void *arg)
 /* Called with the lock held. */
 static void sync_behind(struct appender *a)
 {
-	if (!a->background || a->broken || a->syncing || a->syncing_behind || a->written - a->synced < a->sync_every)
+	if (!a->background || a->broken || a->syncing || a->syncing_behind || written(a) - a->synced < a->sync_every)
 		return;
 	appender_ref(a);
 	a->syncing_behind = pool_try_submit(a->background, NULL, sync_job, a);
@@ -496,20 +430,16 @@ int appender_sync(struct appender *a)
 	return rc;
 }
 
-size_t appender_peek(struct appender *a, uint64_t off, void *to, size_t len)
+bool appender_peek(struct appender *a, uint64_t off, void *to, size_t len)
 {
-	size_t before;
-
 	scope_lock(&a->lock);
-	before = off < a->flights[a->oldest].off ? (size_t)(a->flights[a->oldest].off - off) : 0;
-	for (unsigned i = 0; i <= a->full && before < len; i++) {
+	for (unsigned i = 0; i <= a->full; i++) {
 		const struct flight *f = &a->flights[(a->oldest + i) % FLIGHTS];
-		uint64_t from = off + before;
 
-		if (from < f->off || from - f->off > f->bytes.len || len - before > f->bytes.len - (from - f->off))
+		if (off < f->off || off - f->off > f->bytes.len || len > f->bytes.len - (off - f->off))
 			continue;
-		memcpy((uint8_t *)to + before, f->bytes.data + (from - f->off), len - before);
-		return before;
+		memcpy(to, f->bytes.data + (off - f->off), len);
+		return true;
 	}
-	return len;
+	return false;
 }

@@ -8,7 +8,7 @@
  * cannot be believed, so the file is cut back to its last synced byte and every further call fails with -EIO. A failure
  * in the background is told to whoever appends or syncs next.
  *
- * Memory: at most 16 MiB of records (a footer, at most 10 MiB, comes on top), and 40 bytes a record; given back as a
+ * Memory: at most 8 MiB of records (a footer, at most 10 MiB, comes on top), and 40 bytes a record; given back as a
  * sealed pack is written.
  *
  * Threads: any. No lock is held across I/O; concurrent syncs share one.
@@ -45,8 +45,7 @@ int appender_seal(struct appender *a);
 /* Everything added before the call is durable, the file's name included. 0; -ENOSPC, -EDQUOT: try later; -EIO. */
 int appender_sync(struct appender *a);
 
-/* Copies of these bytes those that are still in memory: the last ones. Returns how many of the first ones it left out; the file has them.
- * What is asked for is part of one record. */
-size_t appender_peek(struct appender *a, uint64_t off, void *to, size_t len);
+/* Copies bytes that are still in memory. False when they are not, and the file has them. */
+bool appender_peek(struct appender *a, uint64_t off, void *to, size_t len);
 
 #endif

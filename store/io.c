@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "store/scope.h"
 
@@ -40,6 +42,29 @@ static int64_t sys_pwrite(const struct io *io, int fd, const void *from, size_t 
 
 	(void)io;
 	return n < 0 ? -errno : n;
+}
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+
+static int64_t sys_pwrite_once(const struct io *io, int fd, const void *from, size_t len, uint64_t off)
+{
+	static bool unknown; /* to this kernel, or to a file system that was met; atomic */
+	struct iovec one = { .iov_base = (void *)from, .iov_len = len };
+	int64_t n = -EOPNOTSUPP;
+
+	if (!__atomic_load_n(&unknown, __ATOMIC_RELAXED)) {
+		n = pwritev2(fd, &one, 1, (off_t)off, RWF_DONTCACHE);
+		n = n < 0 ? -errno : n;
+	}
+	if (n != -EOPNOTSUPP && n != -EINVAL && n != -ENOSYS)
+		return n;
+	__atomic_store_n(&unknown, true, __ATOMIC_RELAXED);
+	n = sys_pwrite(io, fd, from, len, off);
+	if (n > 0)
+		sync_file_range(fd, (off_t)off, n, SYNC_FILE_RANGE_WRITE); /* a hint: what fails is told to the sync */
+	return n;
 }
 
 /* EINTR says that nothing was reported yet, so asking again is sound; no other failure is ever asked again. */
@@ -102,6 +127,7 @@ const struct io io_system = {
 	.close = sys_close,
 	.pread = sys_pread,
 	.pwrite = sys_pwrite,
+	.pwrite_once = sys_pwrite_once,
 	.fdatasync = sys_fdatasync,
 	.fsync_dir = sys_fsync_dir,
 	.rename = sys_rename,
@@ -130,12 +156,13 @@ int io_read_all(const struct io *io, int fd, void *to, size_t len, uint64_t off)
 	return 0;
 }
 
-int io_write_all(const struct io *io, int fd, const void *from, size_t len, uint64_t off)
+static int write_all(const struct io *io, int fd, const void *from, size_t len, uint64_t off,
+		     int64_t (*write)(const struct io *io, int fd, const void *from, size_t len, uint64_t off))
 {
 	const uint8_t *at = from;
 
 	while (len) {
-		int64_t n = io->pwrite(io, fd, at, len, off);
+		int64_t n = write(io, fd, at, len, off);
 
 		if (n == -EINTR)
 			continue;
@@ -148,6 +175,16 @@ int io_write_all(const struct io *io, int fd, const void *from, size_t len, uint
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int io_write_all(const struct io *io, int fd, const void *from, size_t len, uint64_t off)
+{
+	return write_all(io, fd, from, len, off, io->pwrite);
+}
+
+int io_write_once(const struct io *io, int fd, const void *from, size_t len, uint64_t off)
+{
+	return write_all(io, fd, from, len, off, io->pwrite_once ? io->pwrite_once : io->pwrite);
 }
 
 static int write_new(const struct io *io, const char *path, const void *bytes, size_t len)

@@ -16,6 +16,9 @@ struct io {
 	int (*close)(const struct io *io, int fd);
 	int64_t (*pread)(const struct io *io, int fd, void *to, size_t len, uint64_t off);
 	int64_t (*pwrite)(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
+	/* The same for much that goes to the disk at once and is hardly read soon: the disk begins, and where the system can do so (Linux
+	 * 6.14) the pages are given back when it has them, so that they push out nothing that is used. NULL: pwrite() does. */
+	int64_t (*pwrite_once)(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
 	int (*fdatasync)(const struct io *io, int fd);
 	int (*fsync_dir)(const struct io *io, const char *path);
 	int (*rename)(const struct io *io, const char *from, const char *to);
@@ -31,6 +34,7 @@ extern const struct io io_system;
 /* All of len bytes: loops over short results and EINTR. 0 or -errno; reading past the end is -EBADMSG. */
 int io_read_all(const struct io *io, int fd, void *to, size_t len, uint64_t off);
 int io_write_all(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
+int io_write_once(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
 
 /* Writes a small file whole or not at all: temporary name, fdatasync, rename, fsync of the folder. 0 or -errno.
  * Mode 0600; the temporary name is path with ".tmp" behind it, so one caller at a time for one path. */

@@ -284,12 +284,11 @@ static int read_file(struct packs *p, uint32_t index, uint64_t off, void *to, si
 		       rc == -EBADMSG ? "the file ends before" : strerror(-rc));
 }
 
-/* Copies the bytes that the pack's appender has in memory. Returns how many of the first ones are in the file. *written: there is no
- * appender any more. */
-static size_t read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, bool *written, uint64_t *seed)
+/* The bytes when the pack's appender has them in memory. *written: there is no appender any more. */
+static bool read_unwritten(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, bool *written, uint64_t *seed)
 {
 	struct appender *writer = NULL;
-	size_t before;
+	bool there;
 
 	pthread_mutex_lock(&p->lock);
 	if (p->all[index].writer)
@@ -297,17 +296,16 @@ static size_t read_unwritten(struct packs *p, uint32_t index, uint64_t off, void
 	*seed = p->all[index].seed;
 	pthread_mutex_unlock(&p->lock);
 	*written = !writer;
-	before = writer ? appender_peek(writer, off, to, len) : len;
+	there = writer && appender_peek(writer, off, to, len);
 	appender_drop(writer);
-	return before;
+	return there;
 }
 
 int packs_read(struct packs *p, uint32_t index, uint64_t off, void *to, size_t len, uint64_t *seed)
 {
 	bool written;
-	size_t in_file = read_unwritten(p, index, off, to, len, &written, seed);
 
-	return in_file ? read_file(p, index, off, to, in_file, false) : 0;
+	return read_unwritten(p, index, off, to, len, &written, seed) ? 0 : read_file(p, index, off, to, len, false);
 }
 
 size_t packs_room(size_t len)
@@ -319,10 +317,10 @@ int packs_fetch(struct packs *p, uint32_t index, uint64_t off, void *room, size_
 		uint64_t *seed)
 {
 	uint8_t *to = (uint8_t *)room + off % PACKS_ALIGN;
-	size_t in_file;
 	bool written;
 
 	*bytes = to;
-	in_file = read_unwritten(p, index, off, to, len, &written, seed);
-	return in_file ? read_file(p, index, off, to, in_file, written && len >= DIRECT_MIN) : 0;
+	if (read_unwritten(p, index, off, to, len, &written, seed))
+		return 0;
+	return read_file(p, index, off, to, len, written && len >= DIRECT_MIN);
 }

@@ -54,6 +54,8 @@ static void test_system(void)
 	CHECK(io->size(io, fd) == 8);
 	CHECK(io_read_all(io, fd, back, 8, 0) == 0 && memcmp(back, "\0\0\0hello", 8) == 0);
 	CHECK(io_read_all(io, fd, back, 9, 0) == -EBADMSG);
+	CHECK(io_write_once(io, fd, "HE", 2, 3) == 0 && io_write_once(io, -1, "HE", 2, 3) == -EBADF);
+	CHECK(io_read_all(io, fd, back, 8, 0) == 0 && memcmp(back, "\0\0\0HEllo", 8) == 0);
 	CHECK(io->truncate(io, fd, 4) == 0 && io->size(io, fd) == 4);
 	CHECK(io->fdatasync(io, fd) == 0);
 	CHECK(io->close(io, fd) == 0);
