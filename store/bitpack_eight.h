@@ -53,7 +53,7 @@ static inline v8x16 unpack8(const uint8_t *p, unsigned w)
 	v4x32 y;
 
 	x &= mask[w];
-	x = (x & ((1ull << 2 * w) - 1)) | x >> (2 * w) << 32;
+	x = (x & ((UINT64_C(1) << 2 * w) - 1)) | x >> (2 * w) << 32;
 	y = (v4x32)x;
 	y = (y & ((1u << w) - 1)) | y >> w << 16;
 	return (v8x16)y;

@@ -99,17 +99,20 @@ static int encode_chosen(struct coder *c, const struct choice *choice, const voi
 			 struct buf *payload, enum codec *codec)
 {
 	struct buf larger;
-	size_t most = len - len / WORTH;
+	size_t most = len - len / WORTH, last = 0;
 
 	for (unsigned i = 0; i < choice->count; i++) {
 		const struct way *way = &choice->way[i];
 		int rc;
 
+		if (way->must_be_near && last / 5 > most / 4)
+			continue;
 		buf_clear(&c->next);
 		rc = way_encode(c, way, bytes, len, &c->filtered, &c->next);
 		if (rc)
 			return rc;
-		if (c->next.len >= (way->must_gain ? most - most / WORTH : most))
+		last = c->next.len;
+		if (last >= (way->must_gain ? most - most / WORTH : most))
 			continue;
 		larger = *payload;
 		*payload = c->next;

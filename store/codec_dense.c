@@ -133,25 +133,26 @@ static void choose_zstd(const struct trial *t, struct choice *choice)
 
 	choice->way[choice->count++] = way;
 	way.setup = ZSTD_DENSE;
-	way.must_gain = true;
+	way.must_gain = way.must_be_near = true;
 	choice->way[choice->count++] = way;
 }
 
 /*
- * Where much is alike the estimate for a prediction is too high, up to eight times. If that may make a difference both ways
- * are chosen.
+ * Where much is alike the estimate for a prediction is too high, up to eight times, and in a sample there may be more repetitions
+ * than elsewhere. If that may make a difference both ways are chosen, the prediction first.
  */
 static void end_trial(const struct trial *t, struct choice *choice)
 {
 	bool predicted = t->predicted_cost < t->zstd_cost, small = t->predicted_cost < (double)t->len / 6;
+	bool sampled = t->sample.len < t->len && isfinite(t->predicted_cost);
 	double cost = predicted ? t->predicted_cost : t->zstd_cost;
 
 	if (cost > (double)(t->len - t->len / WORTH))
 		return;
+	if (predicted || sampled || (small && t->predicted_cost < 8 * t->zstd_cost))
+		choice->way[choice->count++] = t->predicted;
 	if (!predicted || (small && t->zstd_cost < 1.3 * t->predicted_cost))
 		choose_zstd(t, choice);
-	if (predicted || (small && t->predicted_cost < 8 * t->zstd_cost))
-		choice->way[choice->count++] = t->predicted;
 }
 
 /* ---- pixels ---- */

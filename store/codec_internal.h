@@ -61,6 +61,7 @@ struct way {
 	struct bitpack bitpack;	      /* for CODEC_BITS */
 	bool ranked;		      /* of the ranks in struct coder, which are the chunk's */
 	bool must_gain;		      /* not worth its time unless it saves 1/64 of what another way makes */
+	bool must_be_near;	      /* not tried where the way before it made a quarter more than the best one */
 };
 
 /* Appends the bytes, encoded in this way, to *out; filtered is scratch. 0 or -errno. */

@@ -181,6 +181,15 @@ static void fill_scan(uint8_t *to, size_t len)
 		to[len - 1] = 0;
 }
 
+/* Black bars where a small sample is taken. */
+static void fill_bars(uint8_t *to, size_t len)
+{
+	fill_scan(to, len);
+	for (size_t y = 0; y < len / (WIDTH * 2); y++)
+		if ((y + 36) % 71 < 18)
+			memset(to + y * WIDTH * 2, 0, WIDTH * 2);
+}
+
 /* A segmentation: few values, large areas. */
 static void fill_labels(uint8_t *to, size_t len)
 {
@@ -297,6 +306,7 @@ static const struct content {
 	{ "far repetition", fill_far_repetition, NULL, CODEC_COUNT, CODEC_ZSTD, 1, 3 },
 	{ "scan", fill_scan, &plan, CODEC_BITS, CODEC_PREDICT, 1.75, 1.95 },
 	{ "scan without a plan", fill_scan, NULL, CODEC_FILTER_ZSTD, CODEC_PREDICT, 1.6, 1.8 },
+	{ "bars", fill_bars, &plan, CODEC_COUNT, CODEC_PREDICT, 1.2, 2.3 },
 	{ "stretched", fill_stretched, &plan, CODEC_COUNT, CODEC_PREDICT, 2, 4 },
 	{ "whole numbers in floats", fill_floats, &float_plan, CODEC_COUNT, CODEC_PREDICT, 2.5, 4 },
 	{ "fractions in floats", fill_fractions, &float_plan, CODEC_COUNT, CODEC_PREDICT, 1, 1.25 },
