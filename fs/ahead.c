@@ -14,6 +14,11 @@ enum {
 	SNIFF = 64 << 10,  /* bytes: a first read that is smaller than this, and than the file, starts nothing */
 };
 
+struct wish {
+	struct extent extent;
+	uint64_t moment; /* when it was made: store_moment() */
+};
+
 struct ahead {
 	struct store *store;
 	struct streams *streams; /* the thread's own */
@@ -24,52 +29,82 @@ struct ahead {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	pthread_cond_t idle;
-	struct extent chunks[QUEUE]; /* ring */
+	struct wish chunks[QUEUE]; /* ring */
 	size_t chunk_first, chunk_count;
 	uint64_t notes[NOTES]; /* ring */
 	size_t note_first, note_count;
-	bool stop, busy;
+	bool stop, busy, waiting;
 };
 
 struct job {
 	struct store *store;
-	struct extent extent;
+	struct wish wish;
 };
 
 static int decode(void *arg)
 {
 	struct job *job = arg;
-	uint8_t nothing;
 
-	(void)store_read(job->store, &job->extent.key, (size_t)job->extent.len, 0, &nothing, 0);
+	store_prepare(job->store, &job->wish.extent.key, (size_t)job->wish.extent.len, job->wish.moment);
 	free(job);
 	return 0;
 }
 
-static void send(void *ctx, const struct extent *extent)
+static bool is_wanted(struct ahead *a, const struct wish *w)
 {
-	struct ahead *a = ctx;
+	return !key_is_hole(&w->extent.key) && store_wants(a->store, &w->extent.key, w->moment);
+}
+
+static struct job *job_new(struct ahead *a, const struct wish *wish)
+{
 	struct job *job = malloc(sizeof *job);
 
-	if (!job)
-		return;
-	*job = (struct job){ a->store, *extent };
-	pool_submit(store_pool(a->store), &a->group, decode, job);
+	if (job)
+		*job = (struct job){ a->store, *wish };
+	return job;
+}
+
+/* Waits for room in the pool. */
+static void send(struct ahead *a, const struct wish *wish)
+{
+	struct job *job = is_wanted(a, wish) ? job_new(a, wish) : NULL;
+
+	if (job)
+		pool_submit(store_pool(a->store), &a->group, decode, job);
+}
+
+static void send_of_stream(void *ctx, const struct extent *extent)
+{
+	struct ahead *a = ctx;
+	struct wish wish = { *extent, store_moment(a->store) };
+
+	send(a, &wish);
+}
+
+/* True when the pool has room for it now. */
+static bool try_send(struct ahead *a, const struct wish *wish)
+{
+	struct job *job = job_new(a, wish);
+
+	if (job && pool_try_submit(store_pool(a->store), &a->group, decode, job))
+		return true;
+	free(job);
+	return false;
 }
 
 /* Does one thing that is to do; false when there is none. Lock held, let go of meanwhile. */
 static bool work(struct ahead *a)
 {
-	struct extent extent;
+	struct wish wish;
 	uint64_t ino;
 	bool done = true;
 
 	if (a->chunk_count) {
-		extent = a->chunks[a->chunk_first];
+		wish = a->chunks[a->chunk_first];
 		a->chunk_first = (a->chunk_first + 1) % QUEUE;
 		a->chunk_count--;
 		pthread_mutex_unlock(&a->lock);
-		send(a, &extent);
+		send(a, &wish);
 	} else if (a->note_count) {
 		ino = a->notes[a->note_first];
 		a->note_first = (a->note_first + 1) % NOTES;
@@ -97,8 +132,10 @@ static void *loop(void *arg)
 		if (a->busy)
 			continue;
 		pthread_cond_broadcast(&a->idle);
+		a->waiting = true;
 		if (!a->stop)
 			pthread_cond_wait(&a->work, &a->lock);
+		a->waiting = false;
 	}
 	a->busy = false;
 	pthread_cond_broadcast(&a->idle);
@@ -106,30 +143,57 @@ static void *loop(void *arg)
 	return NULL;
 }
 
-size_t ahead_chunks(struct ahead *a, const struct extent *list, size_t count)
+/* Lets go of the lock, and has the thread do what is to do. */
+static void unlock_and_wake(struct ahead *a)
 {
-	size_t i;
+	bool tell = a->waiting;
 
-	scope_lock(&a->lock);
-	for (i = 0; i < count; i++) {
-		if (key_is_hole(&list[i].key))
-			continue;
-		if (a->chunk_count == QUEUE)
-			break;
-		a->chunks[(a->chunk_first + a->chunk_count++) % QUEUE] = list[i];
-	}
-	if (a->chunk_count)
+	a->waiting = false; /* told once is enough */
+	pthread_mutex_unlock(&a->lock);
+	if (tell)
 		pthread_cond_signal(&a->work);
-	return i;
+}
+
+static bool are_queued(struct ahead *a)
+{
+	scope_lock(&a->lock);
+	return a->chunk_count;
+}
+
+/* For the thread to send when the pool has room again. False: too many wait. */
+static bool put_off(struct ahead *a, const struct wish *wish)
+{
+	bool room;
+
+	pthread_mutex_lock(&a->lock);
+	room = a->chunk_count < QUEUE;
+	if (room)
+		a->chunks[(a->chunk_first + a->chunk_count++) % QUEUE] = *wish;
+	unlock_and_wake(a);
+	return room;
+}
+
+void ahead_chunks(struct ahead *a, const struct extent *list, size_t count)
+{
+	uint64_t moment = store_moment(a->store);
+	bool room = true, queued = are_queued(a); /* these come first */
+
+	for (size_t i = 0; room && i < count; i++) {
+		struct wish wish = { list[i], moment };
+
+		if (!is_wanted(a, &wish) || (!queued && try_send(a, &wish)))
+			continue;
+		queued = true;
+		room = put_off(a, &wish);
+	}
 }
 
 void ahead_file_read(struct ahead *a, uint64_t ino)
 {
-	scope_lock(&a->lock);
-	if (a->note_count == NOTES)
-		return;
-	a->notes[(a->note_first + a->note_count++) % NOTES] = ino;
-	pthread_cond_signal(&a->work);
+	pthread_mutex_lock(&a->lock);
+	if (a->note_count < NOTES)
+		a->notes[(a->note_first + a->note_count++) % NOTES] = ino;
+	unlock_and_wake(a);
 }
 
 void ahead_settle(struct ahead *a)
@@ -188,7 +252,7 @@ int ahead_new(struct ahead **out, struct store *store, struct catalog *catalog, 
 		return err_set(ENOMEM, "no memory to read ahead");
 	a->store = store;
 	a->bound = bound > AHEAD_MIN ? bound : AHEAD_MIN;
-	rc = streams_new(&a->streams, store, catalog, a->bound, send, a);
+	rc = streams_new(&a->streams, store, catalog, a->bound, send_of_stream, a);
 	if (rc) {
 		free(a);
 		return rc;

@@ -8,8 +8,8 @@
  * A reader who takes a few bytes from the beginning (`file`, `head`), or bytes here and there, starts nothing. What runs ahead
  * of one reader is at most `bound` bytes and the rest of one chunk.
  *
- * Chunks are decoded on the store's pool, handed over by a thread of its own, so that no reader ever waits for room in the
- * pool's queue. A failure is nobody's: whoever wants those bytes meets it again.
+ * Chunks are decoded on the store's pool; where that has no room a thread of its own waits for it, so that no reader ever does.
+ * What its reader has gone through before its turn came is not decoded. A failure is nobody's: whoever wants those bytes meets it again.
  *
  * Threads: any, but struct reading is its owner's to lock.
  */
@@ -47,9 +47,8 @@ bool reading_note(struct reading *reading, const struct ahead *ahead, uint64_t s
 /* True once: when most of a file has been read. */
 bool reading_ends(struct reading *reading, uint64_t size);
 
-/* Asks for chunks (holes are passed over). Never waits; returns how many were taken in; of the others their reader
- * has to wait himself. */
-size_t ahead_chunks(struct ahead *ahead, const struct extent *list, size_t count);
+/* Asks for chunks (holes are passed over). Never waits; of what is too much the reader has to wait himself. */
+void ahead_chunks(struct ahead *ahead, const struct extent *list, size_t count);
 /* Most of a file's bytes have been read. Never waits. */
 void ahead_file_read(struct ahead *ahead, uint64_t ino);
 

@@ -21,7 +21,7 @@
 #include "store/err.h"
 #include "store/scope.h"
 
-enum { BUCKETS_MIN = 256, DONE_BYTES = 4 << 20 };
+enum { BUCKETS_MIN = 256, DONE_BYTES = 4 << 20, LOADED = 16, PAST = 256 };
 
 enum state { LOADING, READY, FAILED };
 
@@ -32,7 +32,7 @@ struct entry {
 	struct entry *up, *down; /* in its list */
 	struct lru *lru;	 /* NULL: in none */
 	uint64_t used_at;	 /* cache.loaded at the last use that counted */
-	size_t refs;
+	size_t refs, waiters;
 	enum state state;
 	int rc;	    /* when FAILED */
 	char *text; /* its sentence */
@@ -46,7 +46,8 @@ struct lru {
 struct cache {
 	struct arena *arena; /* of the chunks' bytes */
 	pthread_mutex_t lock;
-	pthread_cond_t loaded_one;
+	pthread_cond_t loaded_one[LOADED]; /* by key; signals are given without the lock, and only to those who wait */
+	size_t strangers; /* wait for an entry without holding it */
 	struct entry **buckets;
 	size_t bucket_count; /* a power of two */
 	size_t entries;
@@ -54,6 +55,8 @@ struct cache {
 	size_t bytes;	 /* of all entries, those being loaded too */
 	uint64_t loaded; /* bytes, since the beginning */
 	struct lru probation, protect, done;
+	uint64_t moment;       /* counts what was read to its end */
+	struct key past[PAST]; /* the last of these: the n-th at n % PAST */
 };
 
 static size_t cost(const struct entry *e)
@@ -91,6 +94,11 @@ static struct entry **bucket_of(struct cache *c, const struct key *key)
 
 	memcpy(&bits, key->bytes, sizeof bits);
 	return &c->buckets[bits & (c->bucket_count - 1)];
+}
+
+static pthread_cond_t *loaded_of(struct cache *c, const struct key *key)
+{
+	return &c->loaded_one[key->bytes[KEY_BYTES - 1] % LOADED];
 }
 
 static struct entry *find(struct cache *c, const struct key *key)
@@ -214,12 +222,13 @@ static struct entry *entry_new(const struct key *key, size_t len)
 	return e;
 }
 
-/* The load has ended: into the list, or out of the table. */
+/* The load has ended: into the list, or out of the table. Returns what the caller shall free. */
 static struct entry *settle(struct cache *c, struct entry *e, int rc)
 {
 	struct entry *victims;
+	bool tell;
 
-	scope_lock(&c->lock);
+	pthread_mutex_lock(&c->lock);
 	if (rc) {
 		e->rc = rc;
 		e->state = FAILED;
@@ -231,8 +240,11 @@ static struct entry *settle(struct cache *c, struct entry *e, int rc)
 		e->used_at = c->loaded;
 		lru_to_top(&c->probation, e);
 	}
-	pthread_cond_broadcast(&c->loaded_one);
+	tell = e->waiters || c->strangers;
 	victims = evict(c);
+	pthread_mutex_unlock(&c->lock);
+	if (tell)
+		pthread_cond_broadcast(loaded_of(c, &e->key)); /* the caller holds e */
 	return victims;
 }
 
@@ -252,8 +264,10 @@ static int wait_for(struct cache *c, struct entry *e, struct entry **victims)
 {
 	int rc;
 
+	e->waiters++;
 	while (e->state == LOADING)
-		pthread_cond_wait(&c->loaded_one, &c->lock);
+		pthread_cond_wait(loaded_of(c, &e->key), &c->lock);
+	e->waiters--;
 	if (e->state == READY) {
 		note_use(c, e);
 		return 0;
@@ -277,7 +291,9 @@ static int look_up(struct cache *c, const struct key *key, size_t len, struct en
 
 	/* Of another length and not loaded yet: it may well be the other one who is wrong. */
 	while (e && e->state == LOADING && e->chunk.len != len) {
-		pthread_cond_wait(&c->loaded_one, &c->lock);
+		c->strangers++;
+		pthread_cond_wait(loaded_of(c, key), &c->lock);
+		c->strangers--;
 		e = find(c, key);
 	}
 	*is_new = !e;
@@ -353,8 +369,10 @@ void cache_drop_done(struct cache *c, struct cache_chunk *chunk)
 	struct entry *e = (struct entry *)chunk, *victims;
 
 	pthread_mutex_lock(&c->lock);
-	if (e->lru == &c->probation)
+	if (e->lru == &c->probation) {
 		lru_to_top(&c->done, e);
+		c->past[++c->moment % PAST] = e->key;
+	}
 	victims = unref(c, e);
 	pthread_mutex_unlock(&c->lock);
 	free_all(c, victims);
@@ -364,6 +382,23 @@ bool cache_has(struct cache *c, const struct key *key)
 {
 	scope_lock(&c->lock);
 	return find(c, key) != NULL;
+}
+
+uint64_t cache_moment(struct cache *c)
+{
+	scope_lock(&c->lock);
+	return c->moment;
+}
+
+bool cache_wants(struct cache *c, const struct key *key, uint64_t moment)
+{
+	scope_lock(&c->lock);
+	if (find(c, key) || c->moment - moment > PAST)
+		return false;
+	while (++moment <= c->moment)
+		if (key_equal(&c->past[moment % PAST], key))
+			return false;
+	return true;
 }
 
 size_t cache_bytes(struct cache *c)
@@ -387,7 +422,8 @@ int cache_new(struct cache **out, size_t budget)
 	c->bucket_count = BUCKETS_MIN;
 	c->budget = budget;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->loaded_one, NULL);
+	for (size_t i = 0; i < LOADED; i++)
+		pthread_cond_init(&c->loaded_one[i], NULL);
 	*out = c;
 	return 0;
 }
@@ -400,7 +436,8 @@ void cache_free(struct cache *c)
 		free_all(c, c->buckets[i]);
 	free(c->buckets);
 	arena_free(c->arena);
-	pthread_cond_destroy(&c->loaded_one);
+	for (size_t i = 0; i < LOADED; i++)
+		pthread_cond_destroy(&c->loaded_one[i]);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }

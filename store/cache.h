@@ -40,6 +40,10 @@ void cache_drop_done(struct cache *cache, struct cache_chunk *chunk);
 bool cache_peek(struct cache *cache, const struct key *key, size_t len, struct cache_chunk **chunk);
 /* Is it there, or being loaded? */
 bool cache_has(struct cache *cache, const struct key *key);
+/* Shall a chunk be loaded for a reader who wanted it at that moment (cache_moment())? Not when it is there or being loaded, or when
+ * cache_drop_done() gave it away since, or very many others: then he is past it. */
+uint64_t cache_moment(struct cache *cache);
+bool cache_wants(struct cache *cache, const struct key *key, uint64_t moment);
 /* Bytes held now, bookkeeping included. Above the budget only by what is being loaded or not dropped yet. */
 size_t cache_bytes(struct cache *cache);
 

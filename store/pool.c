@@ -18,6 +18,7 @@ struct task {
 	struct pool_group *group;
 };
 
+/* Signals are given without the lock: whoever is woken would only wait for it. */
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* a task was queued, or the pool ends */
@@ -25,6 +26,7 @@ struct pool {
 	struct task *ring;
 	size_t cap, first, count;
 	size_t waiting; /* workers without work; written under the lock, read without */
+	size_t submitting; /* those who wait for room */
 	pthread_t *threads;
 	unsigned thread_count;
 	bool ending;
@@ -49,19 +51,25 @@ static void run(const struct task *task)
 /* Waits for the next task; false when the pool ends and none is left. */
 static bool next_task(struct pool *pool, struct task *task)
 {
-	scope_lock(&pool->lock);
+	bool found, tell;
+
+	pthread_mutex_lock(&pool->lock);
 	while (!pool->count && !pool->ending) {
 		__atomic_add_fetch(&pool->waiting, 1, __ATOMIC_RELAXED);
 		pthread_cond_wait(&pool->work, &pool->lock);
 		__atomic_sub_fetch(&pool->waiting, 1, __ATOMIC_RELAXED);
 	}
-	if (!pool->count)
-		return false;
-	*task = pool->ring[pool->first];
-	pool->first = (pool->first + 1) % pool->cap;
-	pool->count--;
-	pthread_cond_signal(&pool->room);
-	return true;
+	found = pool->count;
+	tell = found && pool->submitting;
+	if (found) {
+		*task = pool->ring[pool->first];
+		pool->first = (pool->first + 1) % pool->cap;
+		pool->count--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (tell)
+		pthread_cond_signal(&pool->room);
+	return found;
 }
 
 static void *worker(void *arg)
@@ -177,12 +185,16 @@ static void group_take_back(struct pool_group *group)
 		pthread_cond_broadcast(&group->idle);
 }
 
-/* Called with the lock held, when there is room. */
+/* Called with the lock held, when there is room; lets go of it. */
 static void queue(struct pool *pool, const struct task *task)
 {
+	bool tell = pool->waiting;
+
 	pool->ring[(pool->first + pool->count) % pool->cap] = *task;
 	pool->count++;
-	pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	if (tell)
+		pthread_cond_signal(&pool->work);
 }
 
 void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *arg), void *arg)
@@ -190,18 +202,23 @@ void pool_submit(struct pool *pool, struct pool_group *group, int (*job)(void *a
 	struct task task = { job, arg, group };
 
 	group_open(group);
-	scope_lock(&pool->lock);
-	while (pool->count == pool->cap)
+	pthread_mutex_lock(&pool->lock);
+	while (pool->count == pool->cap) {
+		pool->submitting++;
 		pthread_cond_wait(&pool->room, &pool->lock);
+		pool->submitting--;
+	}
 	queue(pool, &task);
 }
 
 /* Queues the task when there is room; only_idle: when there are fewer tasks than workers that wait for one. */
 static bool try_queue(struct pool *pool, const struct task *task, bool only_idle)
 {
-	scope_lock(&pool->lock);
-	if (pool->count >= (only_idle ? pool->waiting : pool->cap))
+	pthread_mutex_lock(&pool->lock);
+	if (pool->count >= (only_idle ? pool->waiting : pool->cap)) {
+		pthread_mutex_unlock(&pool->lock);
 		return false;
+	}
 	queue(pool, task);
 	return true;
 }

@@ -72,6 +72,12 @@ void store_drop(struct store *store, struct cache_chunk *chunk, bool done);
 
 /* Starts decoding a chunk into the cache in the background, if it is not there; never waits. */
 void store_read_ahead(struct store *store, const struct key *key, size_t chunk_len);
+/* The same in two steps, for those who have their own order of work. What a reader was thought to want at some moment is not wanted
+ * any more when it is decoded, or being so, or when he went through it meanwhile. */
+uint64_t store_moment(struct store *store);
+bool store_wants(struct store *store, const struct key *key, uint64_t moment);
+/* Decodes it now if it is still wanted; a failure is for the reader who wants the bytes. */
+void store_prepare(struct store *store, const struct key *key, size_t chunk_len, uint64_t moment);
 
 /* Plain bytes of a chunk; -ENOENT when it is in no pack. */
 int64_t store_size(struct store *store, const struct key *key);

@@ -151,20 +151,37 @@ int store_read(struct store *s, const struct key *key, size_t chunk_len, size_t 
 	return 0;
 }
 
+uint64_t store_moment(struct store *s)
+{
+	return cache_moment(s->cache);
+}
+
+bool store_wants(struct store *s, const struct key *key, uint64_t moment)
+{
+	return cache_wants(s->cache, key, moment);
+}
+
+void store_prepare(struct store *s, const struct key *key, size_t chunk_len, uint64_t moment)
+{
+	struct cache_chunk *chunk;
+
+	if (store_wants(s, key, moment) && !store_get(s, key, chunk_len, &chunk))
+		cache_drop(s->cache, chunk);
+}
+
 struct ahead {
 	struct store *store;
 	struct key key;
 	size_t len;
+	uint64_t moment;
 };
 
 static int read_ahead(void *arg)
 {
 	struct ahead *a = arg;
 	struct store *s = a->store;
-	struct cache_chunk *chunk;
 
-	if (!store_get(s, &a->key, a->len, &chunk))
-		cache_drop(s->cache, chunk); /* a failure is for the reader who wants the bytes */
+	store_prepare(s, &a->key, a->len, a->moment);
 	free(a);
 	__atomic_sub_fetch(&s->ahead, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -172,16 +189,17 @@ static int read_ahead(void *arg)
 
 void store_read_ahead(struct store *s, const struct key *key, size_t chunk_len)
 {
+	uint64_t moment = store_moment(s);
 	struct ahead *a;
 
-	if (!chunk_len || chunk_len > CHUNK_MAX || cache_has(s->cache, key))
+	if (!chunk_len || chunk_len > CHUNK_MAX || !store_wants(s, key, moment))
 		return;
 	a = __atomic_add_fetch(&s->ahead, 1, __ATOMIC_ACQUIRE) <= s->ahead_max ? malloc(sizeof *a) : NULL;
 	if (!a) {
 		__atomic_sub_fetch(&s->ahead, 1, __ATOMIC_RELEASE);
 		return;
 	}
-	*a = (struct ahead) { s, *key, chunk_len };
+	*a = (struct ahead) { s, *key, chunk_len, moment };
 	if (pool_try_submit(s->pool, &s->ahead_group, read_ahead, a))
 		return;
 	free(a);

@@ -16,6 +16,7 @@ enum {
 	BUDGET = 32 << 20, /* of dirty bytes: 2 MiB ahead */
 	BOUND = BUDGET / 16,
 	REQUEST = 128 << 10,
+	LARGE = 24 << 20,
 };
 
 static void rig_again(struct rig *r)
@@ -161,7 +162,7 @@ static void test_no_pattern(struct rig *r, const uint64_t ino[SLICES])
 /* A large file: what is ahead of a reader grows with what he read, up to the bound. */
 static void test_large(struct rig *r)
 {
-	enum { LARGE = 24 << 20, CHUNK_SLACK = 2 << 20 };
+	enum { CHUNK_SLACK = 2 << 20 };
 	uint64_t ino = make_node(r, INO_DATASETS, "large.raw", S_IFREG | 0644);
 	uint8_t *got = malloc(REQUEST);
 	struct file *f;
@@ -179,6 +180,47 @@ static void test_large(struct rig *r)
 	CHECK(is_cached(r, ino, LARGE / 2 + BOUND / 2));
 	CHECK(!is_cached(r, ino, LARGE / 2 + BOUND + CHUNK_SLACK));
 	free(got);
+}
+
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	bool open;
+};
+
+static int wait_at(void *arg)
+{
+	struct gate *gate = arg;
+
+	pthread_mutex_lock(&gate->lock);
+	while (!gate->open)
+		pthread_cond_wait(&gate->opened, &gate->lock);
+	pthread_mutex_unlock(&gate->lock);
+	return 0;
+}
+
+/* A reader who is faster than those who decode for him: what he is past is not decoded a second time. */
+static void test_late(struct rig *r)
+{
+	struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	uint64_t ino = make_node(r, INO_DATASETS, "late.raw", S_IFREG | 0644);
+	struct store_stats before;
+	struct pool_group group;
+
+	write_file(r, ino, 0, LARGE);
+	rig_again(r);
+	pool_group_init(&group);
+	for (unsigned i = 0; i < pool_threads(store_pool(r->store)); i++)
+		pool_submit(store_pool(r->store), &group, wait_at, &gate);
+	CHECK(read_range(r, ino, 0, 0, LARGE));
+	store_stats(r->store, &before);
+	pthread_mutex_lock(&gate.lock);
+	gate.open = true;
+	pthread_cond_broadcast(&gate.opened);
+	pthread_mutex_unlock(&gate.lock);
+	CHECK_RC(pool_group_wait(&group));
+	pool_group_destroy(&group);
+	CHECK(decoded(r) == before.cache_bytes);
 }
 
 /* Holes, runs over chunks, and very many small chunks: pieces are the same bytes as a copy. */
@@ -328,6 +370,7 @@ int main(void)
 	test_stack(&r, unpadded, bytes, 1);
 	test_no_pattern(&r, stack);
 	test_large(&r);
+	test_late(&r);
 	test_pieces(&r);
 	test_writers(&r, stack);
 	rig_close(&r);

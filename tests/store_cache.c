@@ -186,6 +186,39 @@ static void test_done(void)
 	cache_free(cache);
 }
 
+/* What was wanted before its reader came past it is not wanted any more; the next reader may want it again. */
+static void test_wants(void)
+{
+	struct cache *cache = new_cache(BUDGET);
+	struct source source = { 0 };
+	struct cache_chunk *chunk;
+	struct key key = key_number(1);
+	uint64_t moment = cache_moment(cache);
+
+	CHECK(cache_wants(cache, &key, moment));
+	CHECK_RC(cache_get(cache, &key, LEN, load, &source, &chunk));
+	CHECK(!cache_wants(cache, &key, moment)); /* it is there */
+	cache_drop_done(cache, chunk);
+	for (uint64_t i = 100; i < 300; i++)
+		CHECK_RC(use(cache, &source, i));
+	CHECK(!has(cache, 1) && !cache_wants(cache, &key, moment));
+	CHECK(cache_wants(cache, &key, cache_moment(cache)));
+	for (uint64_t i = 1000; i < 2000; i++) {
+		struct key other = key_number(i);
+
+		CHECK_RC(cache_get(cache, &other, LEN, load, &source, &chunk));
+		cache_drop_done(cache, chunk);
+		CHECK(!cache_wants(cache, &key, moment));
+	}
+	moment = cache_moment(cache);
+	CHECK_RC(use(cache, &source, 2)); /* not read to its end */
+	for (uint64_t i = 300; i < 500; i++)
+		CHECK_RC(use(cache, &source, i));
+	key = key_number(2);
+	CHECK(!has(cache, 2) && cache_wants(cache, &key, moment));
+	cache_free(cache);
+}
+
 static void test_failure(void)
 {
 	struct cache *cache = new_cache(BUDGET);
@@ -289,6 +322,7 @@ int main(void)
 	test_held();
 	test_peek();
 	test_done();
+	test_wants();
 	test_failure();
 	test_one_load();
 	test_many_threads();
