@@ -87,7 +87,7 @@ static void plan_next(struct recoder *r, const struct round *round, int rc, bool
 	if (r->halted || (round->asked && !stopped))
 		r->state.asked = false;
 	r->next_ns = stopped && !r->halted ? 0 : now(CLOCK_MONOTONIC) + pause * SECOND_NS;
-	r->halted = false;
+	r->halted = r->state.running = false;
 }
 
 static void work_once(struct recoder *r, bool asked)
@@ -148,7 +148,6 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&r->lock);
 		work_once(r, asked);
 		pthread_mutex_lock(&r->lock);
-		r->state.running = false;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;

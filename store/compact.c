@@ -195,11 +195,16 @@ static int code_idly(void *arg)
 	return code(arg);
 }
 
+static bool is_gain(const struct slot *slot)
+{
+	return slot->payload.len && slot->payload.len < slot->at.stored_len;
+}
+
 static int append(struct slot *slot)
 {
 	struct moved moved = { .key = slot->key, .from = slot->at, .to = slot->at };
 
-	if (!slot->payload.len || slot->payload.len >= slot->at.stored_len)
+	if (!is_gain(slot))
 		return compact_append(slot->c, &moved, slot->record + PACK_HEAD_BYTES);
 	moved.to.stored_len = (uint32_t)slot->payload.len;
 	moved.to.codec = (uint8_t)slot->codec;
@@ -242,14 +247,12 @@ static int is_live(struct compaction *c, const struct pack_entry *e, uint32_t in
 	return !c->rule.wanted || c->rule.wanted(c->rule.ctx, &e->head.key);
 }
 
+/* There is a free slot. */
 static int begin_chunk(struct compaction *c, const struct pack_entry *e, uint32_t index, uint64_t number)
 {
-	struct slot *slot;
-	int rc = c->busy == c->slot_count ? collect(c, true) : 0;
+	struct slot *slot = &c->slots[(c->first + c->busy) % c->slot_count];
+	int rc;
 
-	if (rc)
-		return rc;
-	slot = &c->slots[(c->first + c->busy) % c->slot_count];
 	slot->key = e->head.key;
 	slot->at = directory_entry_of(e, index);
 	slot->number = number;
@@ -282,7 +285,10 @@ static int copy(struct compaction *c, uint32_t index, const struct recovered *pa
 		if (stopped)
 			break;
 		rc = is_live(c, &e, index);
-		if (rc == 1)
+		if (rc != 1)
+			continue;
+		rc = c->busy == c->slot_count ? collect(c, true) : 0;
+		if (!rc)
 			rc = begin_chunk(c, &e, index, i);
 	}
 	while (c->busy) {
@@ -307,6 +313,42 @@ static int begin_source(struct compaction *c, uint32_t index)
 		return 0;
 	c->sources.failed = false;
 	return err_set(ENOMEM, "no memory to compact packs");
+}
+
+/* One record, to be coded for nothing. */
+static int probe(struct compaction *c, const struct pack_entry *e, uint32_t index, uint64_t *before, uint64_t *after)
+{
+	const struct slot *slot = &c->slots[c->first];
+	int rc = is_live(c, e, index);
+
+	if (rc != 1)
+		return rc;
+	rc = begin_chunk(c, e, index, 0);
+	if (!rc)
+		rc = collect(c, false);
+	if (rc)
+		return rc;
+	*before += slot->at.stored_len;
+	*after += is_gain(slot) ? slot->payload.len : slot->at.stored_len;
+	return 0;
+}
+
+int compaction_probe(struct compaction *c, uint32_t index, unsigned records, uint64_t *before, uint64_t *after)
+{
+	struct recovered pack;
+	int rc = compact_list(c, index, &pack);
+
+	*before = *after = 0;
+	if (rc)
+		return rc;
+	for (uint64_t k = 0; !rc && k < records && pack.records; k++) {
+		struct pack_entry e = pack_entry_get(pack.entries.data, (2 * k + 1) * pack.records / (2 * records));
+
+		if (e.head.kind == PACK_CHUNK)
+			rc = probe(c, &e, index, before, after);
+	}
+	buf_free(&pack.entries);
+	return rc;
 }
 
 int compaction_pack(struct compaction *c, uint32_t index, bool (*stop)(void *ctx), void *ctx)

@@ -61,6 +61,9 @@ int compaction_new(struct compaction **out, struct store *store, const struct co
 /* What is not finished is dropped. NULL is fine. */
 void compaction_free(struct compaction *c);
 
+/* What copying a pack would gain, from some of its records: their bytes as they are and as they would be. 0; -EBADMSG: the pack
+ * must stay as it is; -ENOMEM and the like. */
+int compaction_probe(struct compaction *c, uint32_t index, unsigned records, uint64_t *before, uint64_t *after);
 /* Copies one pack. stop(ctx) is asked before each chunk; may be NULL. 0: all of it, the pack will be removed by
  * compaction_finish(); -EINTR: stop() said so, the next call for this pack goes on there; -EBADMSG: the pack is left as it is, the
  * sentence says why; -ENOSPC: the disk is at its reserve; -ENOMEM; -errno of the new pack: what was not finished is

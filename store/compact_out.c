@@ -141,9 +141,10 @@ static int point_at(struct store *s, const struct moved *m)
 	rc = directory_set(s->directory, &m->key, &m->to);
 	if (rc)
 		return rc;
+	if (!known) /* a disk that fails lets nothing be found */
+		now = m->from;
 	scope_lock(&s->lock);
-	if (known)
-		store_count(s, &now, -1);
+	store_count(s, &now, -1);
 	store_count(s, &m->to, 1);
 	return 0;
 }

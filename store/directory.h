@@ -87,8 +87,8 @@ bool directory_covers(const struct directory *d, size_t i, uint64_t *seed);
 int directory_place_pack(struct directory *d, size_t i, uint32_t index);
 /* Any other: enters its chunks. Both 0 or -ENOMEM. */
 int directory_enter(struct directory *d, uint32_t index, struct pack_name name, const struct recovered *pack);
-/* What all chunks come to. A chunk that was stored again after damage is counted in each run that has it, until these
- * are merged. 0 or -errno. */
+/* What all chunks come to. A chunk that stands in two packs (it was stored again after damage, or a recoding was cut short)
+ * is counted in each run that has it, until these are merged. 0 or -errno. */
 int directory_begin(struct directory *d, struct directory_sums *sums);
 
 /* ---- Then ---- */

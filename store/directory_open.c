@@ -71,18 +71,51 @@ static void add_sums(struct directory_sums *to, const struct directory_sums *mor
 		a[i] += b[i];
 }
 
+/* What is left of a run whose head counts packs that are gone. Few runs are like that: packs that go away are mostly new ones,
+ * in small runs, and a run that has lost many packs is made again. */
+static int count_left(struct keyrun *run, struct directory_sums *sums)
+{
+	struct keyrun_cursor cursor;
+	struct key last = { .bytes = { 0 } };
+	int rc;
+
+	*sums = (struct directory_sums) { 0 };
+	keyrun_cursor_open(&cursor, run);
+	while ((rc = keyrun_next(&cursor)) == 1) {
+		if (!key_equal(&last, &cursor.entry.key)) /* the first of a key is the one that counts */
+			directory_sums_add(sums, &cursor.entry.at, 1);
+		last = cursor.entry.key;
+	}
+	keyrun_cursor_close(&cursor);
+	return rc;
+}
+
+static int add_run(struct opening *o, struct keyrun *run)
+{
+	struct directory_sums left;
+	int rc = run->gone ? count_left(run, &left) : 0;
+
+	if (directory_transient(rc))
+		return rc;
+	if (rc)
+		log_warn("%s; what it counts is not exact", err_text());
+	add_sums(&o->sums, run->gone && !rc ? &left : &run->head.sums);
+	return 0;
+}
+
 static int use_runs(struct directory *d)
 {
 	struct opening *o = d->opening;
 	size_t count;
 	struct keyrun **runs = opening_runs(o, &count);
-	int rc;
+	int rc = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; !rc && i < count; i++) {
 		keyrun_set_packs(runs[i], runs[i]->packs); /* the indexes are there now */
-		add_sums(&o->sums, &runs[i]->head.sums);
+		rc = add_run(o, runs[i]);
 	}
-	rc = directory_swap(d, runs, count, NULL, 0);
+	if (!rc)
+		rc = directory_swap(d, runs, count, NULL, 0);
 	if (rc)
 		return rc;
 	buf_clear(&o->runs); /* the list has them */

@@ -130,7 +130,7 @@ static int tend_run(struct directory *d, struct keyrun *run)
 	gone = __atomic_load_n(&run->gone, __ATOMIC_RELAXED);
 	if (gone == run->head.packs)
 		return drop(d, run);
-	return gone && room_for(d, run->head.entries) ? try_merge(d, &run, 1) : 0;
+	return gone >= run->head.packs / 4 + 1 && room_for(d, run->head.entries) ? try_merge(d, &run, 1) : 0;
 }
 
 /* One piece of work. 1: there may be more; 0: there was none; -errno. */

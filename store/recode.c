@@ -1,5 +1,6 @@
 /* Which packs are recoded, and how. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -13,6 +14,9 @@
 enum {
 	CODING = 1, /* what notes say of packs that were coded by code_dense(); a coder that is worth another round has 2 */
 	THREADS_MAX = 8,
+	PROBES = 8,
+	PROBE_BYTES = 64 << 20, /* smaller packs are copied anyhow, which makes one large one of them */
+	GAIN_PERCENT = 2,	/* for less a large pack is not copied */
 };
 
 /* Of a pack. AGED: old enough, though sealing has just changed its file. */
@@ -33,6 +37,7 @@ struct round { /* one call */
 	struct store_recode_result *result;
 	struct compact_counts before;
 	uint64_t done, all; /* bytes of packs, for those who watch */
+	uint64_t pack_begun; /* bytes copied before the present one */
 };
 
 /* What the record's payload says of its rows serves as plan. */
@@ -179,27 +184,42 @@ static int seal_current(struct round *r)
 
 /* ---- a call ---- */
 
+static void tell_progress(struct round *r, uint64_t more)
+{
+	if (r->options->progress)
+		r->options->progress(r->options->ctx, r->done + more, r->all);
+}
+
+/* Asked before each chunk. */
 static bool must_stop(void *ctx)
 {
-	const struct round *r = ctx;
-	uint64_t read = compaction_counts(r->recode->compaction)->bytes_before - r->before.bytes_before;
+	struct round *r = ctx;
+	uint64_t now = compaction_counts(r->recode->compaction)->bytes_before, read = now - r->before.bytes_before;
 
+	tell_progress(r, now - r->pack_begun);
 	return (r->options->bytes_max && read >= r->options->bytes_max) ||
 	       (r->options->stop && r->options->stop(r->options->ctx));
 }
 
-static void tell_progress(struct round *r)
+/* Would next to nothing be gained? It is asked again after the next mount only. */
+static int is_poor(struct round *r, uint32_t index, bool *poor)
 {
-	if (r->options->progress)
-		r->options->progress(r->options->ctx, r->done, r->all);
+	uint64_t before, after;
+	int rc = compaction_probe(r->recode->compaction, index, PROBES, &before, &after);
+
+	*poor = !rc && before && before - after < before / 100 * GAIN_PERCENT;
+	return rc;
 }
 
 /* 0; 1: stopped; -errno. */
 static int recode_pack(struct round *r, uint32_t index, uint64_t size)
 {
+	bool poor = false;
 	int rc = store_room(r->store, size);
 
-	if (!rc)
+	if (!rc && size >= PROBE_BYTES)
+		rc = is_poor(r, index, &poor);
+	if (!rc && !poor)
 		rc = compaction_pack(r->recode->compaction, index, must_stop, r);
 	if (rc == -EINTR)
 		return 1;
@@ -232,9 +252,10 @@ static int recode_packs(struct round *r)
 	for (uint32_t i = 0; !rc && i < end; i++) {
 		if (!is_due(r, i, &size))
 			continue;
+		r->pack_begun = compaction_counts(r->recode->compaction)->bytes_before;
 		rc = must_stop(r) ? 1 : recode_pack(r, i, size);
 		r->done += size;
-		tell_progress(r);
+		tell_progress(r, 0);
 	}
 	return rc;
 }
@@ -273,6 +294,16 @@ static int run(struct round *r)
 	return rc < 0 ? rc : 0;
 }
 
+/* All is done: what was kept for going on is given back. */
+static void rest(struct recode *r)
+{
+	compaction_free(r->compaction);
+	r->compaction = NULL;
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 int store_recode(struct store *s, const struct store_recode_options *options, struct store_recode_result *result)
 {
 	struct round r = { .store = s, .options = options, .result = result };
@@ -294,6 +325,8 @@ int store_recode(struct store *s, const struct store_recode_options *options, st
 		result->chunks = now->chunks - r.before.chunks;
 		result->bytes_before = now->bytes_before - r.before.bytes_before;
 		result->bytes_after = now->bytes_after - r.before.bytes_after;
+		if (!rc && !result->stopped)
+			rest(s->recode);
 	}
 	pthread_mutex_unlock(&s->recode_lock);
 	return rc;

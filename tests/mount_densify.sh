@@ -28,12 +28,27 @@ check "same bytes" cmp "$work/scan0.raw" "$mnt/datasets/scan0/scan0.raw"
 check "verify beside the mount" "$tomofs" verify "$store"
 check "once more" "$tomofs" densify --json "$mnt"
 equal "nothing is left to do" "$($python -c 'import json, sys; print(json.load(open(sys.argv[1]))["chunks"])' "$work/check.out")" 0
+
+# Killed anywhere in between: every byte is there, and nothing is damaged.
+end_hard() { kill_daemon; umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt"; }
+for i in 4 5 6; do
+	head -c $((1500000 + i * 70001)) "$work/scan1.raw" | tail -c 1400001 >"$work/scan$i.raw"
+	put scan$i
+	"$tomofs" densify "$mnt" >/dev/null 2>&1 &
+	sleep 0.$((i * 3 - 10))
+	end_hard
+	wait $!
+	mount_store dense_after=never
+	check "same bytes, $i" cmp "$work/scan$i.raw" "$mnt/datasets/scan$i/scan$i.raw"
+	check "same bytes, 1" cmp "$work/scan1.raw" "$mnt/datasets/scan1/scan1.raw"
+	check "verify" "$tomofs" verify "$store"
+done
+
 put scan2
-kill_daemon
-umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt"
+end_hard
 
 check "densify on a store" "$tomofs" densify --json "$store"
-equal "scan2 only" "$($python -c 'import json, sys; o = json.load(open(sys.argv[1])); print(o["chunks"] > 0 and o["bytes_after"] < o["bytes_before"])' \
+equal "scan2" "$($python -c 'import json, sys; o = json.load(open(sys.argv[1])); print(o["chunks"] > 0 and o["bytes_after"] < o["bytes_before"])' \
 	"$work/check.out")" True
 refuse "no store" "$tomofs" densify "$work/nowhere"
 
