@@ -25,6 +25,7 @@ struct trial {
 	struct coder *coder;
 	struct sample sample;
 	struct arrival_way best;
+	struct way bits; /* for pixels; CODEC_NONE: they cannot be packed */
 	size_t best_size; /* without handicap */
 	size_t best_score;
 	int rc;
@@ -113,7 +114,7 @@ static bool try_bits(struct trial *t, const struct pixels *px, const uint8_t *by
 					 .step = px->samples <= BITPACK_STEP_MAX ? px->samples : 1,
 					 .row_bytes = px->row_bytes };
 	share = (bitpack_fit(&way.bitpack, bytes, len) + BITS_FOR_WIDTHS) / (8.0 * px->sample_bytes);
-	t->best.way = way;
+	t->bits = t->best.way = way;
 	t->best_size = (size_t)(share * (double)t->sample.len);
 	t->best_score = t->best_size * (1000 - BITS_ADVANTAGE);
 	return codec_worth(t->best_size, t->sample.len) && zstd_share(t) > share * (1 + BITS_ADVANTAGE / 1000.0);
@@ -152,5 +153,8 @@ int codec_choose_arrival(struct coder *c, const struct chunk_plan *plan, uint64_
 	*choice = (struct choice) { 0 };
 	if (!t.rc && codec_worth(t.best_size, t.sample.len))
 		choice->way[choice->count++] = t.best.way;
+	/* The sample does not always tell the truth about repetitions, and bits cost little. */
+	if (choice->count && t.best.way.codec != CODEC_BITS && t.bits.codec == CODEC_BITS)
+		choice->way[choice->count++] = t.bits;
 	return t.rc;
 }

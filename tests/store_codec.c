@@ -306,7 +306,7 @@ static const struct content {
 	{ "far repetition", fill_far_repetition, NULL, CODEC_COUNT, CODEC_ZSTD, 1, 3 },
 	{ "scan", fill_scan, &plan, CODEC_BITS, CODEC_PREDICT, 1.75, 1.95 },
 	{ "scan without a plan", fill_scan, NULL, CODEC_FILTER_ZSTD, CODEC_PREDICT, 1.6, 1.8 },
-	{ "bars", fill_bars, &plan, CODEC_COUNT, CODEC_PREDICT, 1.2, 2.3 },
+	{ "bars", fill_bars, &plan, CODEC_COUNT, CODEC_PREDICT, 1.7, 2.3 },
 	{ "stretched", fill_stretched, &plan, CODEC_COUNT, CODEC_PREDICT, 2, 4 },
 	{ "whole numbers in floats", fill_floats, &float_plan, CODEC_COUNT, CODEC_PREDICT, 2.5, 4 },
 	{ "fractions in floats", fill_fractions, &float_plan, CODEC_COUNT, CODEC_PREDICT, 1, 1.25 },
