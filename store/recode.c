@@ -236,7 +236,7 @@ static void sum_sizes(struct round *r, uint32_t end)
 {
 	uint64_t size;
 
-	for (uint32_t i = 0; r->options->progress && i < end; i++)
+	for (uint32_t i = 0; r->options->progress && i < end && !must_stop(r); i++)
 		if (is_due(r, i, &size))
 			r->all += size;
 }
@@ -247,13 +247,16 @@ static int recode_packs(struct round *r)
 	uint64_t size;
 	int rc = room_for_known(r->recode, end);
 
+	r->pack_begun = r->before.bytes_before;
 	if (!rc)
 		sum_sizes(r, end);
 	for (uint32_t i = 0; !rc && i < end; i++) {
+		r->pack_begun = compaction_counts(r->recode->compaction)->bytes_before;
+		if (must_stop(r))
+			return 1;
 		if (!is_due(r, i, &size))
 			continue;
-		r->pack_begun = compaction_counts(r->recode->compaction)->bytes_before;
-		rc = must_stop(r) ? 1 : recode_pack(r, i, size);
+		rc = recode_pack(r, i, size);
 		r->done += size;
 		tell_progress(r, 0);
 	}
