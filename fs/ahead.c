@@ -11,7 +11,7 @@ enum {
 	QUEUE = 64,        /* chunks that wait for the thread */
 	NOTES = 16,        /* files that were read, likewise */
 	SLACK = 1 << 20,   /* bytes: requests of one sequential reader arrive out of order within this */
-	SNIFF = 64 << 10,  /* bytes: a first read that is smaller than this, and than the file, starts nothing */
+	SNIFF = 64 << 10,  /* bytes: who has read fewer in a row starts nothing, unless they are the whole file */
 };
 
 struct wish {
@@ -227,6 +227,8 @@ bool reading_note(struct reading *r, const struct ahead *a, uint64_t size, uint6
 		r->next = end;
 	if (r->ahead < r->next)
 		r->ahead = r->next;
+	if (r->run < SNIFF && end < size)
+		return false;
 	distance = r->run > AHEAD_MIN ? r->run : AHEAD_MIN;
 	if (distance > a->bound)
 		distance = a->bound;

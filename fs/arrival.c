@@ -9,16 +9,19 @@
 
 #include "fs/arrival_internal.h"
 #include "fs/file.h"
+#include "fs/recoder.h"
 #include "store/err.h"
 #include "store/log.h"
 
 enum { QUIET_SURVEY_MS = 500, TICK_MS = 250, BUCKETS = 4096 };
+enum { PATIENT_MS = 1000, PATIENT_MAX_S = 60 }; /* readers just after a mount come before what is only looked into again */
 
 struct waiting { /* a file that was closed */
 	struct waiting *next_hash, *next, *prev; /* queue order */
 	uint64_t ino;
 	uint32_t dataset;
 	bool running, again;
+	bool late; /* left from before the mount */
 };
 
 struct tracked { /* a dataset that something happened to */
@@ -28,6 +31,7 @@ struct tracked { /* a dataset that something happened to */
 	int64_t last_ns;            /* of the last change */
 	bool surveying;
 	bool settle;                /* its state is still to be decided */
+	size_t late;                /* of its files that wait */
 };
 
 struct arrival {
@@ -37,6 +41,7 @@ struct arrival {
 	pthread_cond_t wake; /* the thread: something is queued, or stop */
 	pthread_cond_t done; /* others: a probe or survey ended */
 	bool stop, started;
+	int64_t started_ns;
 	struct waiting *hash[BUCKETS];
 	struct waiting *first, *last;
 	size_t count, running; /* in the queue; of these being looked into */
@@ -77,6 +82,32 @@ static void queue_unlink(struct arrival *a, struct waiting *w)
 		a->last = w->prev;
 }
 
+static struct tracked *track(struct arrival *a, uint32_t dataset)
+{
+	struct tracked *t;
+
+	for (t = a->datasets; t; t = t->next)
+		if (t->dataset == dataset)
+			return t;
+	t = calloc(1, sizeof *t);
+	if (!t)
+		return NULL;
+	t->dataset = dataset;
+	t->next = a->datasets;
+	a->datasets = t;
+	return t;
+}
+
+static void set_late(struct arrival *a, struct waiting *w, bool late)
+{
+	struct tracked *t = late != w->late ? track(a, w->dataset) : NULL;
+
+	if (!t)
+		return;
+	t->late += late ? 1 : (size_t)-1;
+	w->late = late;
+}
+
 /* NULL without memory. */
 static struct waiting *enqueue(struct arrival *a, uint64_t ino, uint32_t dataset)
 {
@@ -84,6 +115,7 @@ static struct waiting *enqueue(struct arrival *a, uint64_t ino, uint32_t dataset
 
 	if (w) {
 		w->again = w->running;
+		set_late(a, w, false);
 		w->dataset = dataset;
 		return w;
 	}
@@ -109,28 +141,33 @@ static struct waiting *next_waiting(struct arrival *a, uint32_t dataset)
 	return NULL;
 }
 
+static bool is_patient(const struct arrival *a)
+{
+	return recoder_quiet_ns(a->fs->recoder) < PATIENT_MS * 1000000LL && now_ns() - a->started_ns < PATIENT_MAX_S * 1000000000LL;
+}
+
+/* What the thread takes next: what is new, then what is late when nobody reads or writes. */
+static struct waiting *next_of_thread(struct arrival *a)
+{
+	struct waiting *late = NULL;
+
+	for (struct waiting *w = a->first; w; w = w->next) {
+		if (w->running)
+			continue;
+		if (!w->late)
+			return w;
+		if (!late)
+			late = w;
+	}
+	return late && !a->stop && !is_patient(a) ? late : NULL;
+}
+
 static bool any_running(struct arrival *a, uint32_t dataset)
 {
 	for (struct waiting *w = a->first; w && a->running; w = w->next)
 		if (w->running && (!dataset || w->dataset == dataset))
 			return true;
 	return false;
-}
-
-static struct tracked *track(struct arrival *a, uint32_t dataset)
-{
-	struct tracked *t;
-
-	for (t = a->datasets; t; t = t->next)
-		if (t->dataset == dataset)
-			return t;
-	t = calloc(1, sizeof *t);
-	if (!t)
-		return NULL;
-	t->dataset = dataset;
-	t->next = a->datasets;
-	a->datasets = t;
-	return t;
 }
 
 static void touch(struct arrival *a, uint32_t dataset)
@@ -160,6 +197,7 @@ static void look_into(struct arrival *a, struct waiting *w)
 	pthread_mutex_lock(&a->lock);
 	a->running--;
 	w->running = false;
+	set_late(a, w, false);
 	queue_unlink(a, w);
 	if (w->again) {
 		w->again = false;
@@ -215,7 +253,7 @@ static void tidy(struct arrival *a)
 	for (struct tracked **at = &a->datasets; *at;) {
 		struct tracked *t = *at;
 
-		if (t->settle || t->surveying || t->changes != t->surveyed) {
+		if (t->settle || t->surveying || t->late || t->changes != t->surveyed) {
 			at = &t->next;
 			continue;
 		}
@@ -232,7 +270,7 @@ static bool work_on_quiet(struct arrival *a)
 	for (struct tracked *t = a->datasets; t; t = t->next) {
 		int64_t quiet = now - t->last_ns;
 
-		if (t->surveying || quiet < (int64_t)QUIET_SURVEY_MS * 1000000)
+		if (t->surveying || t->late || quiet < (int64_t)QUIET_SURVEY_MS * 1000000)
 			continue;
 		if (t->changes != t->surveyed) {
 			if (survey(a, t))
@@ -268,7 +306,7 @@ static void *arrival_loop(void *arg)
 	requeue_unsettled(a);
 	pthread_mutex_lock(&a->lock);
 	for (;;) {
-		struct waiting *w = next_waiting(a, 0);
+		struct waiting *w = next_of_thread(a);
 
 		if (w)
 			look_into(a, w);
@@ -444,6 +482,18 @@ int arrival_set_role(struct arrival *a, const struct caller *who, uint64_t ino, 
 
 /* ---- start and end ---- */
 
+static void enqueue_late(struct arrival *a, uint64_t ino, uint32_t dataset)
+{
+	struct waiting *w;
+
+	scope_lock(&a->lock);
+	if (*hash_slot(a, ino))
+		return; /* it is new as well */
+	w = enqueue(a, ino, dataset);
+	if (w)
+		set_late(a, w, true);
+}
+
 static void requeue_folder(struct arrival *a, uint64_t folder, uint32_t dataset, unsigned depth)
 {
 	scope_entries struct entries entries = { 0 };
@@ -453,9 +503,7 @@ static void requeue_folder(struct arrival *a, uint64_t folder, uint32_t dataset,
 		return;
 	for (size_t i = 0; i < entries.count; i++) {
 		if (S_ISREG(entries.list[i].mode)) {
-			pthread_mutex_lock(&a->lock);
-			enqueue(a, entries.list[i].ino, dataset);
-			pthread_mutex_unlock(&a->lock);
+			enqueue_late(a, entries.list[i].ino, dataset);
 		} else if (S_ISDIR(entries.list[i].mode) && !catalog_node(a->fs->catalog, entries.list[i].ino, &row) &&
 			   !row.dataset) {
 			requeue_folder(a, row.ino, dataset, depth + 1);
@@ -463,7 +511,7 @@ static void requeue_folder(struct arrival *a, uint64_t folder, uint32_t dataset,
 	}
 }
 
-/* What was arriving when the last daemon ended, however it ended: its files are looked into again. */
+/* What was arriving when the last daemon ended, however it ended: its files are looked into again, when there is time. */
 static void requeue_unsettled(struct arrival *a)
 {
 	scope_free uint32_t *list = NULL;
@@ -479,10 +527,10 @@ static void requeue_unsettled(struct arrival *a)
 			continue;
 		if (S_ISDIR(top.mode))
 			requeue_folder(a, row.ino, row.number, 0);
+		else if (S_ISREG(top.mode))
+			enqueue_late(a, row.ino, row.number);
 		pthread_mutex_lock(&a->lock);
 		touch(a, row.number);
-		if (S_ISREG(top.mode))
-			enqueue(a, row.ino, row.number);
 		pthread_mutex_unlock(&a->lock);
 	}
 }
@@ -495,6 +543,7 @@ int arrival_new(struct arrival **out, struct fs *fs)
 	if (!a)
 		return err_set(ENOMEM, "no memory");
 	a->fs = fs;
+	a->started_ns = now_ns();
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->wake, NULL);
 	pthread_cond_init(&a->done, NULL);

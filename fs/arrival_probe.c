@@ -14,7 +14,8 @@ struct found {
 	struct findings facts;
 	struct sidecar sidecar;
 	char error[512];
-	struct record_fact *fact_list;       /* owned */
+	struct record_fact *fact_list;       /* owned; all that there are */
+	size_t fact_count;
 	struct record_declared *declared_list; /* owned */
 };
 
@@ -87,13 +88,13 @@ static struct record_fact fact_of(const struct finding *x)
 static int fill_record(struct found *f, bool with_facts)
 {
 	const struct findings *facts = f->sidecar.facts.count ? &f->sidecar.facts : &f->facts;
-	size_t count = facts == &f->facts && !with_facts ? 0 : facts->count;
 
-	f->fact_list = calloc(count + 1, sizeof *f->fact_list);
+	f->fact_count = facts->count;
+	f->fact_list = calloc(f->fact_count + 1, sizeof *f->fact_list);
 	f->declared_list = calloc(f->sidecar.data_count + 1, sizeof *f->declared_list);
 	if (!f->fact_list || !f->declared_list)
 		return err_set(ENOMEM, "no memory");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < f->fact_count; i++)
 		f->fact_list[i] = fact_of(&facts->list[i]);
 	for (size_t i = 0; i < f->sidecar.data_count; i++) {
 		const struct sidecar_data *d = &f->sidecar.data[i];
@@ -102,7 +103,7 @@ static int fill_record(struct found *f, bool with_facts)
 								.suffix = d->suffix ? d->suffix : "", .geo = d->geo };
 	}
 	f->probe.facts = f->fact_list;
-	f->probe.fact_count = count;
+	f->probe.fact_count = facts == &f->facts && !with_facts ? 0 : f->fact_count;
 	f->probe.declared = f->declared_list;
 	f->probe.declared_count = f->sidecar.data_count;
 	f->probe.error = f->error;
@@ -115,15 +116,30 @@ static bool found_nothing(const struct record_probe *p)
 	       !p->images_declared;
 }
 
-/* Was there something recorded that must be forgotten? */
-static bool known_before(struct fs *fs, uint64_t ino)
+static bool is_same(const struct record_probe *a, const struct record_probe *b)
+{
+	scope_buf struct buf x = { 0 }, y = { 0 };
+	struct record r = { .kind = REC_PROBE, .probe = *a };
+
+	record_encode(&x, &r);
+	r.probe = *b;
+	record_encode(&y, &r);
+	return !buf_failed(&x) && !buf_failed(&y) && x.len == y.len && !memcmp(x.data, y.data, x.len);
+}
+
+/* Is there nothing to record: nothing was found, or what is known? The facts of a header that were recorded (with_facts, once) stay as
+ * long as it says the same. */
+static bool is_known(struct fs *fs, const struct found *f)
 {
 	struct record_memory *memory = NULL;
-	struct record_probe old;
-	int rc = catalog_probe(fs->catalog, ino, &old, &memory);
+	struct record_probe old, all = f->probe;
+	int rc = catalog_probe(fs->catalog, all.ino, &old, &memory);
+	bool known;
 
+	all.fact_count = f->fact_count;
+	known = rc == -ENOENT ? found_nothing(&f->probe) : !rc && (is_same(&old, &f->probe) || is_same(&old, &all));
 	record_memory_free(memory);
-	return rc != -ENOENT;
+	return known;
 }
 
 int probe_file(struct fs *fs, uint64_t ino, bool with_facts)
@@ -148,7 +164,7 @@ int probe_file(struct fs *fs, uint64_t ino, bool with_facts)
 		}
 	}
 	rc = fill_record(&f, with_facts);
-	if (rc || (with_facts && !f.probe.fact_count) || (found_nothing(&f.probe) && !known_before(fs, ino)))
+	if (rc || (with_facts && !f.probe.fact_count) || is_known(fs, &f))
 		return rc;
 	r.probe = f.probe;
 	rc = catalog_apply(fs->catalog, &self, &r);

@@ -58,13 +58,12 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 	fs->access = access_memo_new();
 	if (!fs->levels || !fs->volumes || !fs->searches || !fs->access)
 		return err_set(ENOMEM, "no memory to open the store");
-	rc = arrival_new(&fs->arrival, fs);
+	rc = recoder_new(&fs->recoder, fs->store, options->dense_after ? options->dense_after : RECODER_AFTER_SECONDS);
+	if (!rc)
+		rc = arrival_new(&fs->arrival, fs); /* whose thread asks the recoder how quiet it is */
 	if (!rc)
 		files_on_close(fs->files, arrival_closed, arrival_written, fs->arrival);
 	files_on_lost(fs->files, forget_lost, fs);
-	if (!rc)
-		rc = recoder_new(&fs->recoder, fs->store,
-				 options->dense_after ? options->dense_after : RECODER_AFTER_SECONDS);
 	return rc;
 }
 
@@ -95,9 +94,9 @@ int fs_close(struct fs *fs)
 
 	if (!fs)
 		return 0;
-	recoder_free(fs->recoder);
 	rc = fs->files ? files_stop(fs->files) : 0;
 	arrival_free(fs->arrival);
+	recoder_free(fs->recoder);
 	volumes_free(fs->volumes);
 	levels_free(fs->levels);
 	rc2 = files_free(fs->files);

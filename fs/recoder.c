@@ -47,6 +47,11 @@ void recoder_touch(struct recoder *r)
 		__atomic_store_n(&r->touched_ns, ns, __ATOMIC_RELAXED);
 }
 
+int64_t recoder_quiet_ns(const struct recoder *r)
+{
+	return r ? now(CLOCK_MONOTONIC_COARSE) - __atomic_load_n(&r->touched_ns, __ATOMIC_RELAXED) : 0;
+}
+
 static int64_t quiet_from(const struct recoder *r)
 {
 	return __atomic_load_n(&r->touched_ns, __ATOMIC_RELAXED) + RECODER_QUIET_SECONDS * SECOND_NS;

@@ -21,6 +21,8 @@ void recoder_free(struct recoder *r);
 
 /* Bytes are being read or written: it waits until this has not been called for a while. Cheap; any thread. NULL is fine. */
 void recoder_touch(struct recoder *r);
+/* How long ago that was, or the beginning. NULL: 0. */
+int64_t recoder_quiet_ns(const struct recoder *r);
 
 /* Everything now, whatever its age. Returns at once. */
 void recoder_ask(struct recoder *r);

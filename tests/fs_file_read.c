@@ -328,13 +328,15 @@ static void test_writers(struct rig *r, const uint64_t ino[SLICES])
 /* Bounds of what is asked for, by numbers alone. */
 static void test_reading(struct rig *r)
 {
-	struct reading first = { 0 }, sniff = { 0 }, middle = { 0 }, all = { 0 };
+	struct reading first = { 0 }, sniff = { 0 }, header = { 0 }, middle = { 0 }, all = { 0 };
 	uint64_t from = 0, to = 0, size = 100 << 20;
 
 	CHECK(reading_note(&first, r->files->ahead, size, 0, REQUEST, &from, &to));
 	CHECK(from == REQUEST && to == REQUEST + AHEAD_MIN);
 	CHECK(!reading_note(&sniff, r->files->ahead, size, 0, 16384, &from, &to));
 	CHECK(reading_note(&sniff, r->files->ahead, size, 16384, REQUEST, &from, &to));
+	for (uint64_t off = 0; off < 60000; off += 4096) /* whoever looks into a header */
+		CHECK(!reading_note(&header, r->files->ahead, size, off, 4096, &from, &to));
 	CHECK(!reading_note(&middle, r->files->ahead, size, 50 << 20, REQUEST, &from, &to));
 	CHECK(!reading_note(&middle, r->files->ahead, size, 10 << 20, REQUEST, &from, &to));
 	CHECK(reading_note(&middle, r->files->ahead, size, (10 << 20) + REQUEST, REQUEST, &from, &to));

@@ -82,3 +82,15 @@ check "rebuild" "$tomofs" rebuild "$store"
 mount_store
 equal "after rebuild: tags" "$(ls "$mnt/by-tag/porosity" | tr '\n' ' ')" "skull tibia "
 equal "after rebuild: sample" "$(ls "$mnt/by-sample/mouse-7")" femur-left
+
+# what is still arriving is looked into again after a mount, and nothing is recorded when it says the same
+umount_store
+mount_store settle=3600
+cp -r "$scan" "$mnt/datasets/radius"
+facts=$(cat "$mnt/info/radius/facts.json")
+records() { grep -o '"journal_records": [0-9]*' "$mnt/.tomofs/status.json"; }
+before=$(records)
+umount_store
+mount_store settle=3600
+equal "facts of what is arriving, after a remount" "$(cat "$mnt/info/radius/facts.json")" "$facts"
+equal "records of what is known" "$(records)" "$before"
