@@ -71,16 +71,18 @@ static int parse_seconds(const char *text, unsigned *seconds)
 
 static int parse_dense(const char *text, uint32_t *seconds)
 {
+	bool never = strcmp(text, "never") == 0;
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 
-	*seconds = strcmp(text, "never") == 0 ? RECODER_NEVER : (uint32_t)n;
-	if (*seconds == RECODER_NEVER || (end != text && !*end && *text != '-' && n >= 1 && n < RECODER_NEVER))
-		return 0;
-	return err_set(EINVAL, "option dense_after=%s: expected seconds, at least 1, or \"never\"", text);
+	if (!never && (end == text || *end || *text == '-' || n < 1 || n >= RECODER_NEVER))
+		return err_set(EINVAL, "option dense_after=%s: expected seconds, at least 1, or \"never\"", text);
+	*seconds = never ? RECODER_NEVER : (uint32_t)n;
+	return 0;
 }
 
-static int parse_one(char *word, struct options *o)
+/* read_only: the kernel takes the last of ro and rw. */
+static int parse_one(char *word, struct options *o, bool *read_only)
 {
 	if (!*word || is_ignored(word))
 		return 0;
@@ -90,8 +92,8 @@ static int parse_one(char *word, struct options *o)
 		return parse_seconds(word + 7, &o->settle_seconds);
 	if (strncmp(word, "dense_after=", 12) == 0)
 		return parse_dense(word + 12, &o->dense_after);
-	if (strcmp(word, "ro") == 0) /* and for the kernel */
-		o->dense_after = RECODER_NEVER;
+	if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0)
+		*read_only = word[1] == 'o';
 	if (strcmp(word, "nonempty") == 0) {
 		o->nonempty = true;
 		return 0;
@@ -106,6 +108,7 @@ static int parse_one(char *word, struct options *o)
 int options_parse(const char *text, struct options *o)
 {
 	scope_free char *copy = strdup(text ? text : "");
+	bool read_only = false;
 	char *save = NULL;
 	int rc = 0;
 
@@ -113,6 +116,8 @@ int options_parse(const char *text, struct options *o)
 		return err_set(ENOMEM, "no memory");
 	buf_printf(&o->fuse, "default_permissions,nosuid,nodev,subtype=tomofs");
 	for (char *word = strtok_r(copy, ",", &save); word && !rc; word = strtok_r(NULL, ",", &save))
-		rc = parse_one(word, o);
+		rc = parse_one(word, o, &read_only);
+	if (read_only)
+		o->dense_after = RECODER_NEVER;
 	return rc;
 }

@@ -1,13 +1,9 @@
 #include "store/compact_internal.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <stdio.h>
-#include <sys/syscall.h>
 
 #include "store/err.h"
 #include "store/scope.h"
-#include "store/scratch.h"
 
 int compaction_new(struct compaction **out, struct store *store, const struct compact_rule *rule)
 {
@@ -15,16 +11,11 @@ int compaction_new(struct compaction **out, struct store *store, const struct co
 
 	if (!c)
 		return err_set(ENOMEM, "no memory to compact packs");
-	*c = (struct compaction) { .store = store, .rule = *rule, .slot_count = rule->coders + 1 };
-	c->slots = calloc(c->slot_count, sizeof *c->slots);
-	if (!c->slots || (rule->coders && pool_new(&c->coders, rule->coders))) {
-		free(c->slots);
+	*c = (struct compaction) { .store = store, .rule = *rule };
+	if (ring_new(&c->ring, c, true) || (rule->coders && pool_new(&c->coders, rule->coders))) {
+		ring_free(&c->ring);
 		free(c);
 		return err_set(ENOMEM, "no memory to compact packs");
-	}
-	for (size_t i = 0; i < c->slot_count; i++) {
-		c->slots[i].c = c;
-		pool_group_init(&c->slots[i].group);
 	}
 	*out = c;
 	return 0;
@@ -35,16 +26,12 @@ void compaction_free(struct compaction *c)
 	if (!c)
 		return;
 	pool_free(c->coders);
+	compaction_drop(c);
 	pool_free(c->disk);
-	appender_drop(c->out.appender);
-	for (size_t i = 0; i < c->slot_count; i++) {
-		free(c->slots[i].room);
-		buf_free(&c->slots[i].payload);
-		pool_group_destroy(&c->slots[i].group);
-	}
+	ring_free(&c->ring);
 	buf_free(&c->moved);
 	buf_free(&c->sources);
-	free(c->slots);
+	buf_free(&c->proven);
 	free(c);
 }
 
@@ -102,97 +89,11 @@ int compact_list(struct compaction *c, uint32_t index, struct recovered *pack)
 	return rc;
 }
 
-/* ---- one chunk ---- */
+/* ---- all chunks of a pack ---- */
 
-static int damaged(struct slot *slot, const char *what)
+static struct source *last_source(struct compaction *c)
 {
-	char key[KEY_TEXT_MAX], name[PACK_NAME_MAX];
-
-	key_text(&slot->key, key);
-	compact_name(slot->c, slot->at.pack, name);
-	return err_set(EBADMSG, "chunk %s in pack %s at %u: %s", key, name, slot->at.off, what);
-}
-
-static bool make_room(struct slot *slot, size_t len)
-{
-	if (len <= slot->room_len)
-		return true;
-	free(slot->room);
-	slot->room_len = (len + PACKS_ALIGN - 1) / PACKS_ALIGN * PACKS_ALIGN;
-	slot->room = aligned_alloc(PACKS_ALIGN, slot->room_len);
-	if (!slot->room)
-		slot->room_len = 0;
-	return slot->room;
-}
-
-static int read_record(struct slot *slot)
-{
-	const struct directory_entry *at = &slot->at;
-	size_t len = PACK_HEAD_BYTES + (size_t)at->stored_len;
-	struct pack_head head;
-	uint64_t seed;
-	int rc;
-
-	if (!make_room(slot, packs_room(len)))
-		return err_set(ENOMEM, "no memory to copy a chunk");
-	rc = packs_fetch(slot->c->store->packs, at->pack, at->off, slot->room, len, &slot->record, &seed);
-	if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
-		return rc;
-	if (rc)
-		return damaged(slot, err_text());
-	if (!pack_head_get(slot->record, seed, at->off, &head) || head.kind != PACK_CHUNK || head.version != 1 ||
-	    !key_equal(&head.key, &slot->key) || head.stored_len != at->stored_len || head.plain_len != at->plain_len ||
-	    head.codec != at->codec)
-		return damaged(slot, "the record's head is damaged");
-	if (head.payload_check != pack_check(slot->record + PACK_HEAD_BYTES, head.stored_len))
-		return damaged(slot, "the bytes do not match their check");
-	return 0;
-}
-
-enum { IOPRIO_IDLE = 3 << 13, IOPRIO_THREAD = 1 };
-
-/* For this thread, until it ends. Coders hold no lock that others wait for, so nobody has to wait for one that gets no
- * turn. */
-static void become_idle(void)
-{
-	static __thread bool done;
-
-	if (done)
-		return;
-	done = true;
-	sched_setscheduler(0, SCHED_IDLE, &(struct sched_param) { 0 });
-	syscall(SYS_ioprio_set, IOPRIO_THREAD, 0, IOPRIO_IDLE);
-}
-
-/* A job: decodes, checks, and codes anew. */
-static int code(void *arg)
-{
-	struct slot *slot = arg;
-	const struct compact_rule *rule = &slot->c->rule;
-	struct buf *plain = scratch_take(SCRATCH_PLAIN);
-	struct compact_record record = { .key = slot->key,
-					 .at = slot->at,
-					 .payload = slot->record + PACK_HEAD_BYTES };
-	struct key found;
-	int rc;
-
-	if (!plain || !buf_reserve(plain, slot->at.plain_len))
-		return err_set(ENOMEM, "no memory to copy a chunk");
-	rc = codec_decode(slot->at.codec, record.payload, slot->at.stored_len, plain->data, slot->at.plain_len);
-	if (rc)
-		return rc == -ENOMEM ? rc : damaged(slot, err_text());
-	found = key_of(slot->c->store->settings.secret, plain->data, slot->at.plain_len);
-	if (!key_equal(&found, &slot->key))
-		return damaged(slot, "the decoded bytes do not match the key");
-	record.plain = plain->data;
-	buf_clear(&slot->payload);
-	return rule->code ? rule->code(rule->ctx, &record, &slot->payload, &slot->codec) : 0;
-}
-
-static int code_idly(void *arg)
-{
-	become_idle();
-	return code(arg);
+	return c->sources.len ? (struct source *)(void *)(c->sources.data + c->sources.len) - 1 : NULL;
 }
 
 static bool is_gain(const struct slot *slot)
@@ -211,30 +112,21 @@ static int append(struct slot *slot)
 	return compact_append(slot->c, &moved, slot->payload.data);
 }
 
-/* ---- all chunks of a pack ---- */
-
-static struct source *last_source(struct compaction *c)
+/* Waits for the oldest chunk in flight and appends it. -EINTR: its coding had not begun when all was to stop. */
+static int collect(struct compaction *c)
 {
-	return c->sources.len ? (struct source *)(void *)(c->sources.data + c->sources.len) - 1 : NULL;
-}
+	struct slot *slot = ring_take(&c->ring);
+	int rc = slot->rc;
 
-/* Waits for the oldest chunk in flight; keep: and appends it. */
-static int collect(struct compaction *c, bool keep)
-{
-	struct slot *slot = &c->slots[c->first];
-	int rc = pool_group_wait(&slot->group);
-
-	c->first = (c->first + 1) % c->slot_count;
-	c->busy--;
-	if (rc || !keep)
-		return rc;
-	rc = append(slot);
+	if (!rc)
+		rc = append(slot);
 	if (!rc)
 		last_source(c)->next = slot->number + 1;
 	return rc;
 }
 
-/* Does the directory point here, and is the chunk wanted? 1, 0, -errno. */
+/* Does the directory point here, and is the chunk wanted? 1, 0, -errno. A newer record that is damaged does not count: this one
+ * is copied then, and becomes the newest. */
 static int is_live(struct compaction *c, const struct pack_entry *e, uint32_t index)
 {
 	struct directory_entry at;
@@ -242,32 +134,33 @@ static int is_live(struct compaction *c, const struct pack_entry *e, uint32_t in
 
 	if (rc <= 0)
 		return rc; /* one that the directory does not know is found again before the pack is removed */
-	if (at.pack != index || at.off != e->off)
+	if (c->rule.wanted && !c->rule.wanted(c->rule.ctx, &e->head.key))
 		return 0;
-	return !c->rule.wanted || c->rule.wanted(c->rule.ctx, &e->head.key);
+	if (at.pack == index)
+		return at.off == e->off;
+	rc = compact_is_whole(c, &e->head.key, &at);
+	return rc < 0 ? rc : !rc;
 }
 
-/* There is a free slot. */
 static int begin_chunk(struct compaction *c, const struct pack_entry *e, uint32_t index, uint64_t number)
 {
-	struct slot *slot = &c->slots[(c->first + c->busy) % c->slot_count];
-	int rc;
+	struct directory_entry at = directory_entry_of(e, index);
 
-	slot->key = e->head.key;
-	slot->at = directory_entry_of(e, index);
-	slot->number = number;
-	rc = read_record(slot);
-	if (rc)
-		return rc;
-	c->busy++;
-	if (c->coders) {
-		pool_submit(c->coders, &slot->group, c->rule.idle ? code_idly : code, slot);
-		return 0;
+	return ring_begin(&c->ring, &e->head.key, &at, number);
+}
+
+/* Those in flight. keep: and appends them, up to one that was not begun. 0; -EINTR; -errno. */
+static int collect_all(struct compaction *c, bool keep)
+{
+	int rc = 0;
+
+	while (c->ring.busy) {
+		if (keep && !rc)
+			rc = collect(c);
+		else
+			ring_take(&c->ring);
 	}
-	slot->group.rc = code(slot);
-	if (slot->group.rc)
-		snprintf(slot->group.text, sizeof slot->group.text, "%s", err_text());
-	return 0;
+	return rc;
 }
 
 static int copy(struct compaction *c, uint32_t index, const struct recovered *pack, bool (*stop)(void *ctx), void *ctx)
@@ -287,18 +180,17 @@ static int copy(struct compaction *c, uint32_t index, const struct recovered *pa
 		rc = is_live(c, &e, index);
 		if (rc != 1)
 			continue;
-		rc = c->busy == c->slot_count ? collect(c, true) : 0;
+		rc = c->ring.busy == c->ring.count ? collect(c) : 0;
 		if (!rc)
 			rc = begin_chunk(c, &e, index, i);
 	}
-	while (c->busy) {
-		rc2 = collect(c, rc >= 0);
-		rc = rc < 0 ? rc : rc2;
-	}
-	if (rc < 0)
-		return rc;
-	last_source(c)->next = i;
-	return stopped ? -EINTR : 0;
+	__atomic_store_n(&c->ring.stopping, stopped, __ATOMIC_RELAXED);
+	rc2 = collect_all(c, rc >= 0);
+	__atomic_store_n(&c->ring.stopping, false, __ATOMIC_RELAXED);
+	rc = rc < 0 ? rc : rc2;
+	if (!rc)
+		last_source(c)->next = i;
+	return rc ? rc : stopped ? -EINTR : 0;
 }
 
 /* Remembers the pack, unless it is the one that was begun. */
@@ -318,16 +210,17 @@ static int begin_source(struct compaction *c, uint32_t index)
 /* One record, to be coded for nothing. */
 static int probe(struct compaction *c, const struct pack_entry *e, uint32_t index, uint64_t *before, uint64_t *after)
 {
-	const struct slot *slot = &c->slots[c->first];
+	const struct slot *slot;
 	int rc = is_live(c, e, index);
 
 	if (rc != 1)
 		return rc;
 	rc = begin_chunk(c, e, index, 0);
-	if (!rc)
-		rc = collect(c, false);
 	if (rc)
 		return rc;
+	slot = ring_take(&c->ring);
+	if (slot->rc)
+		return slot->rc;
 	*before += slot->at.stored_len;
 	*after += is_gain(slot) ? slot->payload.len : slot->at.stored_len;
 	return 0;
@@ -354,8 +247,12 @@ int compaction_probe(struct compaction *c, uint32_t index, unsigned records, uin
 int compaction_pack(struct compaction *c, uint32_t index, bool (*stop)(void *ctx), void *ctx)
 {
 	struct recovered pack;
-	int rc = compact_list(c, index, &pack);
+	int rc = 0;
 
+	if (c->out.appender && index > c->out.index) /* a copy in an older pack would not count */
+		rc = compaction_finish(c);
+	if (!rc)
+		rc = compact_list(c, index, &pack);
 	if (rc)
 		return rc;
 	rc = begin_source(c, index);

@@ -4,9 +4,13 @@
  *
  *     old packs (sealed, on the disk)                 new pack
  *     [a b c d] [e f g]          -- copy -->          [note a' c' d' e']      grows; nobody is pointed at it
+ *                                -- sync -->          and is read back from the disk, decoded and compared with the keys
  *                                -- seal, sync -->    [note a' c' d' e' | footer]
  *                                -- publish -->       the directory points at a' c' d' e'
- *     removed, when the directory points at none of their chunks
+ *     removed, when the directory points at none of their chunks, but at whole ones
+ *
+ * So a footer is on the disk only behind records that are: what a power cut in a sync leaves of the new pack has no footer, is
+ * looked through record by record when the store is opened, and only whole records of it count.
  *
  * Nothing is lost wherever it is cut short: an old pack is there until all that is wanted of it is in synced packs and known to
  * the directory. What may be left over is the same chunk in two packs: the newer one counts, and the next compaction that
@@ -15,8 +19,8 @@
  * The new pack has a number of its own, above those of all packs that were there when it was begun. Of several records with
  * a key the one in the newest pack counts, also when a writer stored the chunk again meanwhile: then both are good.
  *
- * A record is copied only when it decodes to what its key says. A pack with one that does not, or with anything that is
- * not understood, is left as it is, whole.
+ * A record is copied only when it decodes to what its key says; also one that is superseded, when the newer one is damaged. A
+ * pack with one that does not, or with anything that is not understood, is left as it is, whole.
  *
  * Memory: a few chunks for each coder, a pack's footer (at most 16 MiB), 60 bytes a chunk of the new pack, and that of an appender.
  * Threads: one at a time for a compaction; it has coders of its own, which take no lock that anybody else wants.
@@ -44,11 +48,12 @@ struct compact_rule {
 	void *ctx;
 	uint32_t coding; /* for the note of the new packs (pack.h) */
 	unsigned coders; /* threads; 0: the caller codes */
-	bool idle;	 /* coders run only when no other thread of the machine wants to */
+	bool idle;	 /* coders leave the processor to nearly everybody else */
 };
 
 struct compact_counts {
 	uint64_t packs;		/* removed */
+	uint64_t packs_left;	/* copied, and not removed */
 	uint64_t chunks;	/* copied */
 	uint64_t bytes_before;	/* of these, as they were stored, record heads included */
 	uint64_t bytes_after;
@@ -69,9 +74,11 @@ int compaction_probe(struct compaction *c, uint32_t index, unsigned records, uin
  * sentence says why; -ENOSPC: the disk is at its reserve; -ENOMEM; -errno of the new pack: what was not finished is
  * dropped. Finishes by itself whenever the new pack is full. */
 int compaction_pack(struct compaction *c, uint32_t index, bool (*stop)(void *ctx), void *ctx);
-/* Makes the new pack durable, points the directory at it and removes the old packs. 0; -ENOSPC and -ENOMEM: try again;
- * -errno: the new pack was dropped. */
+/* Makes the new pack durable, reads it back, points the directory at it and removes the old packs. 0; -ENOSPC and -ENOMEM: try again;
+ * -errno: the new pack was dropped, because it or the store failed. */
 int compaction_finish(struct compaction *c);
+/* Removes the new pack, as if nothing had been copied since the last compaction_finish(). */
+void compaction_drop(struct compaction *c);
 
 const struct compact_counts *compaction_counts(const struct compaction *c);
 

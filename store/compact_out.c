@@ -29,19 +29,29 @@ static int unlink_pack(struct compaction *c, uint32_t index)
 	return s->io->unlink(s->io, path);
 }
 
+void compaction_drop(struct compaction *c)
+{
+	if (c->out.appender) {
+		pool_free(c->disk); /* a write that waits there would make the file again */
+		c->disk = NULL;
+		packs_remove(c->store->packs, c->out.index);
+		packs_written(c->store->packs, c->out.index);
+		appender_drop(c->out.appender);
+		unlink_pack(c, c->out.index); /* if it stays, it holds chunks that are also elsewhere */
+	}
+	c->out = (struct written_pack) { NULL, 0 };
+	c->sealed = false;
+	c->read_back = 0;
+	buf_clear(&c->moved);
+	buf_clear(&c->sources);
+}
+
 /* The new pack failed. The old ones have everything. */
 static int abandon(struct compaction *c, int rc)
 {
 	scope_free char *why = strdup(err_text());
 
-	packs_remove(c->store->packs, c->out.index);
-	packs_written(c->store->packs, c->out.index);
-	appender_drop(c->out.appender);
-	unlink_pack(c, c->out.index); /* if it stays, it holds chunks that are also elsewhere */
-	c->out = (struct written_pack) { NULL, 0 };
-	c->sealed = false;
-	buf_clear(&c->moved);
-	buf_clear(&c->sources);
+	compaction_drop(c);
 	return err_set(-rc, "%s", why ? why : "");
 }
 
@@ -105,6 +115,13 @@ static int add(struct compaction *c, struct moved *moved, const void *payload)
 	return 0;
 }
 
+static int need_feature(struct compaction *c, unsigned codec)
+{
+	int rc = store_need_features(c->store, settings_codec_feature(codec));
+
+	return rc == -EBADMSG ? err_set(EIO, "%s", err_text()) : rc; /* no fault of the pack that is copied */
+}
+
 int compact_append(struct compaction *c, const struct moved *from, const void *payload)
 {
 	struct moved moved = *from;
@@ -114,7 +131,7 @@ int compact_append(struct compaction *c, const struct moved *from, const void *p
 	if (!rc)
 		rc = store_room(c->store, bytes);
 	if (!rc)
-		rc = store_need_features(c->store, settings_codec_feature(moved.to.codec));
+		rc = need_feature(c, moved.to.codec);
 	if (!rc && !c->out.appender)
 		rc = begin_out(c);
 	if (!rc)
@@ -130,23 +147,22 @@ int compact_append(struct compaction *c, const struct moved *from, const void *p
 
 /* ---- publishing ---- */
 
-/* The new record counts, unless somebody stored the chunk in a still newer pack. Called with the key claimed. */
+/* The new record counts, unless somebody stored the chunk in a still newer pack. Called with the key claimed. Counted it is in any
+ * case: when memory has no room for it now, the directory comes to it by the new pack's footer. */
 static int point_at(struct store *s, const struct moved *m)
 {
 	struct directory_entry now;
 	int known = directory_get(s->directory, &m->key, &now), rc;
 
-	if (known < 0 || (known && !directory_newer(&m->to, &now)))
-		return known < 0 ? known : 0;
+	if (known == 1 && !directory_newer(&m->to, &now))
+		return 0;
 	rc = directory_set(s->directory, &m->key, &m->to);
-	if (rc)
-		return rc;
-	if (!known) /* a disk that fails lets nothing be found */
+	if (known != 1) /* a disk that fails lets nothing be found */
 		now = m->from;
 	scope_lock(&s->lock);
 	store_count(s, &now, -1);
 	store_count(s, &m->to, 1);
-	return 0;
+	return rc;
 }
 
 /* What cannot be published stays where it was, and its old pack with it. */
@@ -164,6 +180,7 @@ static void publish(struct compaction *c)
 		store_unclaim(c->store, &claim);
 	}
 	buf_clear(&c->moved);
+	c->read_back = 0;
 }
 
 /* ---- removing ---- */
@@ -175,6 +192,21 @@ struct leaving { /* a pack */
 	bool unsynced;	    /* a chunk of it is in a pack that may not be on the disk yet */
 };
 
+/* The record that counts is in another pack. */
+static int check_newer(struct leaving *l, const struct key *key, const struct directory_entry *at)
+{
+	char text[KEY_TEXT_MAX], name[PACK_NAME_MAX];
+	int rc = compact_is_whole(l->c, key, at);
+
+	if (rc == 1) {
+		l->unsynced |= !packs_is_written(l->c->store->packs, at->pack);
+		return 0;
+	}
+	key_text(key, text);
+	compact_name(l->c, at->pack, name);
+	return rc ? rc : err_set(EBADMSG, "chunk %s is damaged in pack %s", text, name);
+}
+
 /* May this record go? 0 or -errno. */
 static int check_leaving(struct leaving *l, const struct pack_entry *e)
 {
@@ -182,16 +214,15 @@ static int check_leaving(struct leaving *l, const struct pack_entry *e)
 	struct directory_entry at;
 	char text[KEY_TEXT_MAX];
 	int rc = directory_get(c->store->directory, &e->head.key, &at);
+	bool unwanted = rc == 1 && c->rule.wanted && !c->rule.wanted(c->rule.ctx, &e->head.key);
 
 	if (rc < 0)
 		return rc;
-	if (rc == 1 && at.pack != l->index) {
-		l->unsynced |= !packs_is_written(c->store->packs, at.pack);
-		return 0;
-	}
+	if (rc == 1 && at.pack != l->index)
+		return unwanted ? 0 : check_newer(l, &e->head.key, &at);
 	if (rc == 1 && at.off != e->off)
 		return 0; /* the other one is looked at too */
-	if (rc == 1 && c->rule.wanted && !c->rule.wanted(c->rule.ctx, &e->head.key)) {
+	if (unwanted) {
 		buf_put(&l->dropped, &at, sizeof at);
 		return buf_failed(&l->dropped) ? err_set(ENOMEM, "no memory to remove a pack") : 0;
 	}
@@ -252,8 +283,10 @@ static void remove_sources(struct compaction *c)
 		if (!all[i].whole)
 			continue;
 		compact_name(c, l.index, name);
-		if (leave(&l))
+		if (leave(&l)) {
 			log_warn("pack %s stays: %s", name, err_text());
+			c->counts.packs_left++;
+		}
 		buf_free(&l.dropped);
 	}
 	if (count)
@@ -267,13 +300,28 @@ static void remove_sources(struct compaction *c)
 
 /* ---- the end ---- */
 
+/* The records, before there is a footer that says they are there. */
+static int prove(struct compaction *c)
+{
+	int rc = appender_sync(c->out.appender);
+
+	if (rc)
+		return rc;
+	packs_written(c->store->packs, c->out.index); /* its records are asked of the file from now on */
+	return compact_read_back(c);
+}
+
 static int sync_out(struct compaction *c)
 {
-	int rc = appender_seal(c->out.appender);
+	int rc = c->sealed ? 0 : prove(c);
 
-	c->sealed = !rc;
+	if (!rc)
+		rc = appender_seal(c->out.appender);
+	c->sealed = c->sealed || !rc;
 	if (!rc)
 		rc = appender_sync(c->out.appender);
+	if (!rc)
+		rc = store_check_failed(c->store);
 	return rc && !try_later(rc) ? abandon(c, rc) : rc;
 }
 
@@ -284,10 +332,8 @@ int compaction_finish(struct compaction *c)
 
 	if (rc)
 		return rc;
-	if (out.appender) {
-		packs_written(c->store->packs, out.index);
+	if (out.appender)
 		publish(c);
-	}
 	c->out = (struct written_pack) { NULL, 0 };
 	c->sealed = false;
 	remove_sources(c);

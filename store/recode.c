@@ -59,6 +59,14 @@ static unsigned threads_of(const struct store *s, const struct store_recode_opti
 	return threads < THREADS_MAX ? threads : THREADS_MAX;
 }
 
+/* A new pack that failed is gone, and the old ones are as they were. */
+static void forget(struct recode *r)
+{
+	for (uint32_t i = 0; i < r->known_count; i++)
+		if (r->known[i] == DENSE)
+			r->known[i] = UNKNOWN;
+}
+
 /* The one under way, when it has these threads. */
 static int get_compaction(struct store *s, const struct store_recode_options *o)
 {
@@ -72,6 +80,8 @@ static int get_compaction(struct store *s, const struct store_recode_options *o)
 		rc = compaction_finish(r->compaction);
 		compaction_free(r->compaction);
 		r->compaction = NULL;
+		if (rc)
+			forget(r);
 	}
 	if (!rc && !r->compaction)
 		rc = compaction_new(&r->compaction, s, &rule);
@@ -263,14 +273,6 @@ static int recode_packs(struct round *r)
 	return rc;
 }
 
-/* A new pack that failed is gone, and the old ones are as they were. */
-static void forget(struct recode *r)
-{
-	for (uint32_t i = 0; i < r->known_count; i++)
-		if (r->known[i] == DENSE)
-			r->known[i] = UNKNOWN;
-}
-
 /* The copies that are finished give the room of their old packs back. */
 static int run_out_of_room(struct round *r)
 {
@@ -292,8 +294,10 @@ static int run(struct round *r)
 	else if (rc == -ENOSPC)
 		rc = run_out_of_room(r);
 	r->result->stopped = rc == 1;
-	if (rc < 0)
+	if (rc < 0) {
+		compaction_drop(r->recode->compaction); /* a full disk needs its room back */
 		forget(r->recode);
+	}
 	return rc < 0 ? rc : 0;
 }
 
@@ -316,6 +320,9 @@ int store_recode(struct store *s, const struct store_recode_options *options, st
 	*result = (struct store_recode_result) { 0 };
 	if (s->read_only)
 		return err_set(EROFS, "the store %s is open for reading only", s->path);
+	rc = store_check_failed(s);
+	if (rc)
+		return rc;
 	if (pthread_mutex_trylock(&s->recode_lock))
 		return err_set(EBUSY, "the store %s is being recoded already", s->path);
 	rc = get_recode(s, options);
@@ -325,6 +332,7 @@ int store_recode(struct store *s, const struct store_recode_options *options, st
 		rc = run(&r);
 		now = compaction_counts(s->recode->compaction);
 		result->packs = now->packs - r.before.packs;
+		result->packs_left += now->packs_left - r.before.packs_left;
 		result->chunks = now->chunks - r.before.chunks;
 		result->bytes_before = now->bytes_before - r.before.bytes_before;
 		result->bytes_after = now->bytes_after - r.before.bytes_after;

@@ -100,7 +100,7 @@ struct store_recode_options {
 	uint64_t age_s;	    /* packs that did not change for so many seconds; 0: all, also the one that grows */
 	uint64_t bytes_max; /* of stored chunks to read by this call; 0: no limit */
 	unsigned threads;   /* 0: one a core, at most 8; they code only */
-	bool idle;	    /* they run only when nobody else wants the processor */
+	bool idle;	    /* they leave the processor to nearly everybody else */
 	/* Asked before each chunk, by the caller's thread: true ends the call within one chunk. NULL: never. */
 	bool (*stop)(void *ctx);
 	/* Called now and then: bytes of packs done of all that are to be. NULL. */

@@ -222,6 +222,26 @@ static int seal_if_full(struct store *s, const struct written_pack *pack)
 	return finish_behind(s, pack->appender) ? 0 : finish_pack(s, pack->appender);
 }
 
+int store_append_not_before(struct store *s, uint32_t index)
+{
+	struct written_pack current;
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	current = s->current;
+	if (!current.appender || current.index >= index) {
+		pthread_mutex_unlock(&s->lock);
+		return 0;
+	}
+	appender_ref(current.appender);
+	rc = retire(s);
+	pthread_mutex_unlock(&s->lock);
+	if (!rc && !finish_behind(s, current.appender))
+		rc = finish_pack(s, current.appender);
+	appender_drop(current.appender);
+	return keep_failure(s, rc);
+}
+
 int store_append(struct store *s, struct pack_head *head, const void *payload, struct directory_entry *entry)
 {
 	struct written_pack pack;

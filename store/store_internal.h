@@ -92,6 +92,8 @@ void store_unclaim(struct store *store, struct claim *claim);
 int store_new_pack(struct store *store, struct written_pack *pack);
 /* Appends a record to the current pack, or the next one. 0 and the entry's pack and off. */
 int store_append(struct store *store, struct pack_head *head, const void *payload, struct directory_entry *entry);
+/* What is appended from now on stands in this pack or a newer one. 0 or -errno. */
+int store_append_not_before(struct store *store, uint32_t index);
 /* Syncs all packs that were written; seal: also finishes the current one. */
 int store_sync_packs(struct store *store, bool seal);
 /* The sticky failure, if there was one. */

@@ -122,10 +122,27 @@ static int find_or_claim(struct store *s, struct claim *claim, const void *bytes
 	}
 }
 
+/* Of two records the one in the newer pack counts: was the good one taken in place of the damaged one? */
+static int check_taken(struct store *s, const struct claim *claim)
+{
+	char text[KEY_TEXT_MAX];
+	struct directory_entry now;
+	int rc = directory_get(s->directory, &claim->key, &now);
+
+	if (rc < 0)
+		return rc;
+	if (rc && !same_place(&now, &claim->before))
+		return 0;
+	key_text(&claim->key, text);
+	return err_set(EIO, "chunk %s: its damaged record could not be replaced", text);
+}
+
 static int enter(struct store *s, const struct claim *claim, const struct directory_entry *entry)
 {
 	int rc = directory_set(s->directory, &claim->key, entry);
 
+	if (!rc && claim->replaces)
+		rc = check_taken(s, claim);
 	if (rc)
 		return rc;
 	scope_lock(&s->lock);
@@ -151,6 +168,8 @@ static int append_chunk(struct store *s, const struct claim *claim, size_t len, 
 
 	if (!rc)
 		rc = store_need_features(s, settings_codec_feature(codec));
+	if (!rc && claim->replaces)
+		rc = store_append_not_before(s, claim->before.pack);
 	if (!rc)
 		rc = store_append(s, &head, payload->data, &entry);
 	if (!rc)

@@ -299,64 +299,72 @@ void store_watch_verify(struct store *s, void (*progress)(void *ctx, uint64_t do
 	s->verify_ctx = ctx;
 }
 
-static int list_packs(struct verify *run, struct pack_name **names)
+static bool among(const struct pack_name *names, size_t count, struct pack_name name)
 {
-	int rc = pack_list(run->store->packs_folder, names, &run->name_count);
-
-	run->names = *names;
-	run->next_name = 0;
-	run->vanished = false;
-	if (!rc && run->name_count)
-		run->newest = (*names)[run->name_count - 1];
-	return rc;
-}
-
-static bool among(const struct buf *list, struct pack_name name)
-{
-	const struct pack_name *names = (const void *)list->data;
-
-	for (size_t i = 0; i < list->len / sizeof name; i++)
+	for (size_t i = 0; i < count; i++)
 		if (pack_name_compare(names[i], name) == 0)
 			return true;
 	return false;
 }
 
-/* Packs were removed since they were listed: their chunks are in newer ones, or in those that grew. Lists these. */
-static int list_again(struct verify *run, struct pack_name **names)
+static int by_name(const void *a, const void *b)
+{
+	return pack_name_compare(*(const struct pack_name *)a, *(const struct pack_name *)b);
+}
+
+/* Packs were removed since they were listed: their chunks are in others that were not there yet, by whatever name, or in those
+ * that grew. Lists these. *listed: the last list of all packs, and then this one. */
+static int list_again(struct verify *run, struct pack_name **listed, size_t *listed_count, struct pack_name **names)
 {
 	scope_buf struct buf grew = run->growing;
-	struct pack_name newest = run->newest;
-	size_t count = 0;
+	scope_free struct pack_name *before = *listed;
+	size_t before_count = *listed_count;
+	struct pack_name *fresh;
 	int rc;
 
 	run->growing = (struct buf) { 0 };
-	free(take(names));
-	rc = list_packs(run, names);
-	for (size_t i = 0; !rc && i < run->name_count; i++)
-		if (pack_name_compare((*names)[i], newest) > 0 || among(&grew, (*names)[i]))
-			(*names)[count++] = (*names)[i];
-	run->name_count = count;
-	return rc;
+	run->vanished = false;
+	*listed = NULL;
+	rc = pack_list(run->store->packs_folder, listed, listed_count);
+	if (rc)
+		return rc;
+	fresh = malloc((*listed_count + 1) * sizeof *fresh);
+	if (!fresh)
+		return err_set(ENOMEM, "no memory to list packs");
+	free(*names);
+	run->names = *names = fresh;
+	run->name_count = run->next_name = 0;
+	for (size_t i = 0; i < *listed_count; i++) {
+		const struct pack_name *name = &(*listed)[i];
+
+		if (!bsearch(name, before, before_count, sizeof *before, by_name) ||
+		    among((const void *)grew.data, grew.len / sizeof *name, *name))
+			fresh[run->name_count++] = *name;
+	}
+	return 0;
 }
 
 int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentence), void *ctx,
 		 struct store_verify *counts)
 {
 	struct verify run = { .store = s, .damaged = damaged, .ctx = ctx, .counts = counts };
-	scope_free struct pack_name *names = NULL;
+	scope_free struct pack_name *listed = NULL, *again = NULL;
+	size_t listed_count = 0;
 	int rc;
 
 	*counts = (struct store_verify) { 0 };
 	run.epoch = store_noted_epoch(s->io, s->path); /* before the list: packs only get older */
-	rc = list_packs(&run, &names);
+	rc = pack_list(s->packs_folder, &listed, &listed_count);
 	if (rc)
 		return rc;
+	run.names = listed;
+	run.name_count = listed_count;
 	if (s->verify_progress)
-		run.all = sum_sizes(s, names, run.name_count);
+		run.all = sum_sizes(s, listed, listed_count);
 	pthread_mutex_init(&run.lock, NULL);
 	rc = check_all(&run);
 	while (!rc && run.vanished) {
-		rc = list_again(&run, &names);
+		rc = list_again(&run, &listed, &listed_count, &again);
 		if (!rc)
 			rc = check_all(&run);
 	}

@@ -20,9 +20,8 @@ struct verify { /* the whole run */
 	pthread_mutex_t lock; /* of all below, and around damaged() */
 	const struct pack_name *names;
 	size_t name_count, next_name;
-	struct pack_name newest; /* of these */
-	struct buf growing;	 /* struct pack_name: those that were not sealed */
-	bool vanished;		 /* packs went away since they were listed */
+	struct buf growing; /* struct pack_name: those that were not sealed */
+	bool vanished;	    /* packs went away since they were listed */
 	struct batch *batches, *free_batches;
 	struct store_verify *counts;
 	uint64_t done, all; /* bytes of packs, for those who watch */

@@ -103,9 +103,51 @@ static void test_reader(const char *path)
 	store_close(reader);
 }
 
+static bool after_one(void *ctx)
+{
+	size_t *chunks = ctx;
+
+	return ++*chunks > 4;
+}
+
+static void recode_once(void *ctx, uint64_t done, uint64_t all)
+{
+	struct store **store = ctx;
+	struct store_recode_result r;
+
+	(void)done;
+	(void)all;
+	if (!*store)
+		return;
+	CHECK_RC(store_recode(*store, &everything, &r));
+	CHECK(r.packs);
+	*store = NULL;
+}
+
+/* A new pack that has been begun before the newest one, and has no file yet when packs are listed, is verified too. */
+static void test_verify(const char *path)
+{
+	size_t chunks = 0;
+	struct store_recode_options some = { .threads = 1, .stop = after_one, .ctx = &chunks };
+	struct store_recode_result r;
+	struct store_verify counts;
+	struct store *store, *once;
+
+	filled(path, SOME);
+	once = store = opened(path, NULL, 0);
+	CHECK_RC(store_recode(store, &some, &r));
+	CHECK(r.stopped && r.chunks);
+	CHECK_RC(put_plain(store, SOME));
+	CHECK_RC(store_sync(store));
+	store_watch_verify(store, recode_once, &once);
+	CHECK_RC(store_verify(store, print_damage, NULL, &counts));
+	CHECK(!once && counts.damaged == 0 && counts.chunks > SOME);
+	store_close(store);
+}
+
 int main(void)
 {
-	static void (*const tests[])(const char *path) = { test_beside, test_reader };
+	static void (*const tests[])(const char *path) = { test_beside, test_reader, test_verify };
 
 	return run_all(tests, sizeof tests / sizeof *tests);
 }

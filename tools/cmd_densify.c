@@ -96,6 +96,22 @@ static bool must_stop(void *ctx)
 	return interrupted;
 }
 
+/* Closing removes the packs of what is finished, so it is asked afterwards. */
+static uint64_t stored_now(const char *path)
+{
+	struct store_options options = { .flags = STORE_READ_ONLY };
+	struct store_stats stats;
+	struct store *store;
+
+	if (store_open(&store, path, &options)) {
+		fail_err();
+		return 0;
+	}
+	store_stats(store, &stats);
+	store_close(store);
+	return stats.stored_bytes;
+}
+
 static int densify_store(const char *path, struct outcome *o)
 {
 	struct store_options options = { .flags = 0 };
@@ -114,10 +130,9 @@ static int densify_store(const char *path, struct outcome *o)
 	clear(&progress);
 	if (rc)
 		fail_err();
-	store_stats(store, &stats);
 	store_close(store);
 	*o = (struct outcome){ result.packs, result.packs_left, result.chunks, result.bytes_before, result.bytes_after,
-			       o->store_before, stats.stored_bytes, result.stopped };
+			       o->store_before, stored_now(path), result.stopped };
 	return rc ? EXIT_NO : EXIT_FINE;
 }
 

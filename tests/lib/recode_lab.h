@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/compact.h"
@@ -210,9 +211,16 @@ static inline void check_sums(struct store *store, size_t count)
 		coded[at.codec] += PACK_HEAD_BYTES + at.stored_len;
 	}
 	store_stats(store, &stats);
+	if (stats.chunks != count || stats.stored_bytes != stored)
+		fprintf(stderr, "%s: %llu chunks of %llu stored bytes are counted, not %zu of %llu\n", store_path(store),
+			(unsigned long long)stats.chunks, (unsigned long long)stats.stored_bytes, count, (unsigned long long)stored);
 	CHECK(stats.chunks == count && stats.plain_bytes == plain && stats.stored_bytes == stored);
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++) {
+		if (stats.codec[i].stored_bytes != coded[i])
+			fprintf(stderr, "%s: codec %zu: %llu stored bytes are counted, not %llu\n", store_path(store), i,
+				(unsigned long long)stats.codec[i].stored_bytes, (unsigned long long)coded[i]);
 		CHECK(stats.codec[i].stored_bytes == coded[i]);
+	}
 }
 
 static inline size_t count_packs(const char *path)
@@ -230,6 +238,63 @@ static inline size_t count_packs(const char *path)
 	if (d)
 		closedir(d);
 	return count;
+}
+
+static inline void place_of(struct store *store, size_t i, char path[700], off_t *at)
+{
+	struct directory_entry entry;
+	char name[PACK_NAME_MAX];
+
+	CHECK(directory_get(store->directory, &keys[i], &entry) == 1);
+	packs_name(store->packs, entry.pack, name);
+	snprintf(path, 700, "%s/packs/%s", store_path(store), name);
+	*at = (off_t)entry.off + PACK_HEAD_BYTES + entry.stored_len / 2;
+}
+
+static inline void flip(const char *path, off_t at)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	CHECK(fd >= 0 && pread(fd, &byte, 1, at) == 1);
+	byte ^= 1;
+	CHECK(pwrite(fd, &byte, 1, at) == 1);
+	close(fd);
+}
+
+static const struct store_recode_options aged = { .threads = 1, .age_s = 3600 };
+
+/* As if all packs had been written two hours ago. */
+static inline void make_old(const char *path)
+{
+	struct timespec then[2] = { { .tv_sec = time(NULL) - 7200 }, { .tv_sec = time(NULL) - 7200 } };
+	char packs[800];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(packs, sizeof packs, "%s/packs", path);
+	d = opendir(packs);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			CHECK(utimensat(dirfd(d), e->d_name, then, 0) == 0);
+	if (d)
+		closedir(d);
+}
+
+/* The packs that filled() had given the store, beside those that are there. */
+static inline void bring_back(const char *path, size_t count)
+{
+	char packs[800];
+	int from, to;
+
+	snprintf(packs, sizeof packs, "%s/first%zu/packs", folder, count);
+	from = open(packs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(packs, sizeof packs, "%s/packs", path);
+	to = open(packs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(from >= 0 && to >= 0);
+	copy_folder(from, to);
+	close(from);
+	close(to);
 }
 
 /* Runs them all, then again with key runs made and merged all the time. */
