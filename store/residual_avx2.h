@@ -49,18 +49,4 @@ VECTOR_CODE lanes lanes_gather(const uint32_t *table, lanes index)
 	return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)), _mm_unpacklo_epi64(c, d), 1);
 }
 
-VECTOR_CODE __m128i two_from_sums(const uint32_t *table, const uint16_t *a, const uint32_t *b)
-{
-	return _mm_insert_epi32(_mm_cvtsi32_si128((int)table[a[0] + b[0]]), (int)table[a[1] + b[1]], 1);
-}
-
-/* table[a + b] for GROUP of either. The sums are left to the scalar units, which have less to do. */
-VECTOR_CODE lanes lanes_gather_sums(const uint32_t *table, const uint16_t *a, const uint32_t *b)
-{
-	__m128i low = _mm_unpacklo_epi64(two_from_sums(table, a, b), two_from_sums(table, a + 2, b + 2));
-	__m128i high = _mm_unpacklo_epi64(two_from_sums(table, a + 4, b + 4), two_from_sums(table, a + 6, b + 6));
-
-	return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-}
-
 #endif

@@ -3,30 +3,55 @@
  */
 #include "store/residual_avx2.h"
 
-/* Each lane becomes the sum of itself and the lanes before it. */
-VECTOR_CODE lanes lanes_running_sum(lanes v)
-{
-	lanes half;
+/* Entries of a group, and how many bits those of the lower and of the upper lanes take in all. */
+struct entries {
+	lanes e;
+	ptrdiff_t low, high;
+};
 
-	v = _mm256_add_epi32(v, _mm256_slli_si256(v, 4));
-	v = _mm256_add_epi32(v, _mm256_slli_si256(v, 8));
-	half = _mm256_permute2x128_si256(v, v, 0x08); /* zeros, then the lower lanes */
-	return _mm256_add_epi32(v, _mm256_shuffle_epi32(half, 0xff));
+VECTOR_CODE __m128i entries_two(const struct decoder *d, const uint16_t *tables, const uint32_t *states, ptrdiff_t *sum)
+{
+	const uint32_t *a = &d->tables[tables[0] + states[0]], *b = &d->tables[tables[1] + states[1]];
+
+	*sum += ((const uint8_t *)a)[3] + ((const uint8_t *)b)[3]; /* entry_total() */
+	return _mm_insert_epi32(_mm_cvtsi32_si128((int)*a), (int)*b, 1);
 }
 
 /*
- * The bits at each place, 25 of them. The places fall from lane to lane, by 25 at most. low: the last one, in all lanes. Most
- * often all of them lie within 16 bytes; those of four lanes always do.
+ * Where the bits of a group lie is what all that follows waits for. So the sums are left to the scalar units, which are done
+ * with them before all entries are in a vector.
  */
-VECTOR_CODE lanes lanes_bits(const uint8_t *bits, lanes from, lanes low)
+VECTOR_CODE struct entries entries_find(const struct decoder *d, const uint16_t *tables, const uint32_t *states)
+{
+	ptrdiff_t low = 0, high = 0;
+	__m128i a = entries_two(d, tables, states, &low), b = entries_two(d, tables + 2, states + 2, &low);
+	__m128i c = entries_two(d, tables + 4, states + 4, &high), e = entries_two(d, tables + 6, states + 6, &high);
+	lanes half = _mm256_castsi128_si256(_mm_unpacklo_epi64(a, b));
+
+	return (struct entries) { _mm256_inserti128_si256(half, _mm_unpacklo_epi64(c, e), 1), low, high };
+}
+
+/* Each lane becomes the sum of those behind it in its half. */
+VECTOR_CODE lanes lanes_sum_behind(lanes v)
+{
+	lanes sum = _mm256_add_epi32(v, _mm256_srli_si256(v, 4));
+
+	sum = _mm256_add_epi32(sum, _mm256_srli_si256(sum, 8));
+	return _mm256_sub_epi32(sum, v);
+}
+
+/*
+ * The 25 bits at each place, which is counted from the first bit of *last. The places fall from lane to lane, by 25 at most,
+ * down to one in the first byte. near: all of them lie within 16 bytes, as is most often so; those of four lanes always do.
+ */
+VECTOR_CODE lanes lanes_bits(const uint8_t *last, lanes place, bool near)
 {
 	const lanes four = lanes_all(0x03020100);
 	const lanes spread = _mm256_broadcastsi128_si256(
 	    _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
-	lanes offset = _mm256_sub_epi32(_mm256_srai_epi32(from, 3), _mm256_srai_epi32(low, 3)), all;
-	const uint8_t *last = bits + (_mm256_extract_epi32(low, 0) >> 3);
+	lanes offset = _mm256_srli_epi32(place, 3), all;
 
-	if (__builtin_expect(_mm256_extract_epi32(offset, 0) <= 12, true)) {
+	if (__builtin_expect(near, true)) {
 		all = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)last));
 	} else {
 		const uint8_t *fourth = last + _mm256_extract_epi32(offset, 3);
@@ -35,24 +60,27 @@ VECTOR_CODE lanes lanes_bits(const uint8_t *bits, lanes from, lanes low)
 		offset = _mm256_sub_epi32(offset, _mm256_shuffle_epi32(offset, 0xff));
 	}
 	all = _mm256_shuffle_epi8(all, _mm256_add_epi8(_mm256_shuffle_epi8(offset, spread), four));
-	return _mm256_srlv_epi32(all, _mm256_and_si256(from, lanes_all(7)));
+	return _mm256_srlv_epi32(all, _mm256_and_si256(place, lanes_all(7)));
 }
 
-/* *at: the bits left, in all lanes. */
-VECTOR_CODE lanes decode_lanes(const struct decoder *d, lanes *at, const uint16_t *tables, uint32_t *states)
+enum { NEAR = 96 /* bits: a group of so many lies within 16 bytes, with what its last loads touch */ };
+
+/* *at: the bits left. */
+VECTOR_CODE lanes decode_lanes(const struct decoder *d, ptrdiff_t *at, const uint16_t *tables, uint32_t *states)
 {
 	const lanes extra_byte = _mm256_broadcastsi128_si256(
 	    _mm_setr_epi8(2, -1, -1, -1, 6, -1, -1, -1, 10, -1, -1, -1, 14, -1, -1, -1));
-	lanes e = lanes_gather_sums(d->tables, tables, states);
-	lanes total = _mm256_srli_epi32(e, 24);
-	lanes extra = _mm256_shuffle_epi8(e, extra_byte);
-	lanes mantissa = _mm256_and_si256(_mm256_srli_epi32(e, STATE_BITS), lanes_all(127));
-	lanes next = _mm256_and_si256(e, lanes_all(STATES - 1));
-	lanes from = _mm256_sub_epi32(*at, lanes_running_sum(total));
-	lanes low = _mm256_permutevar8x32_epi32(from, lanes_all(GROUP - 1));
-	lanes bits = lanes_bits(d->bits, from, low);
+	struct entries s = entries_find(d, tables, states);
+	lanes total = _mm256_srli_epi32(s.e, 24);
+	lanes extra = _mm256_shuffle_epi8(s.e, extra_byte);
+	lanes mantissa = _mm256_and_si256(_mm256_srli_epi32(s.e, STATE_BITS), lanes_all(127));
+	lanes next = _mm256_and_si256(s.e, lanes_all(STATES - 1));
+	lanes place = _mm256_zextsi128_si256(_mm_set1_epi32((int)s.high)), bits;
 
-	*at = low;
+	*at -= s.low + s.high;
+	place = _mm256_add_epi32(place, lanes_all((uint32_t)*at & 7));
+	place = _mm256_add_epi32(place, lanes_sum_behind(total));
+	bits = lanes_bits(d->bits + (*at >> 3), place, s.low + s.high <= NEAR);
 	next = _mm256_add_epi32(next, _mm256_srlv_epi32(lanes_low_bits(bits, total), extra));
 	_mm256_storeu_si256((lanes *)states, next);
 	return _mm256_add_epi32(_mm256_sllv_epi32(mantissa, extra), lanes_low_bits(bits, extra));
@@ -69,25 +97,26 @@ VECTOR_CODE void lanes_store_two(void *to, size_t width, lanes a, lanes b)
 		_mm_storeu_si128(to, _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
 }
 
-/* At most as many columns as given, a multiple of two groups; how many. Fewer when the bits run out. */
+/* At most as many columns as given, a multiple of two groups; how many. Fewer when the bits run out, which is looked at after
+ * two groups: by then they lack 2 * GROUP * 25 at most, and HEAD_BYTES are readable before them. */
 VECTOR_CODE size_t decode_groups(struct decoder *d, const uint16_t *tables, uint8_t *to, size_t width, size_t columns)
 {
-	lanes at = lanes_all((uint32_t)d->at);
+	ptrdiff_t at = d->at;
 	size_t i = 0;
 
-	while (columns - i >= 2 * GROUP && _mm256_movemask_epi8(at) >= 0) {
+	while (columns - i >= 2 * GROUP && at >= 0) {
 		lanes a = decode_lanes(d, &at, tables + i, d->states);
 		lanes b = decode_lanes(d, &at, tables + i + GROUP, d->states + GROUP);
 
 		lanes_store_two(to + i * width, width, a, b);
 		i += 2 * GROUP;
-		if (columns - i < 2 * GROUP || _mm256_movemask_epi8(at) < 0)
+		if (columns - i < 2 * GROUP || at < 0)
 			break;
 		a = decode_lanes(d, &at, tables + i, d->states + 2 * GROUP);
 		b = decode_lanes(d, &at, tables + i + GROUP, d->states + 3 * GROUP);
 		lanes_store_two(to + i * width, width, a, b);
 		i += 2 * GROUP;
 	}
-	d->at = _mm256_extract_epi32(at, 0);
+	d->at = at;
 	return i;
 }

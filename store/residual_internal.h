@@ -30,7 +30,7 @@ enum {
 	FINE_BITS = 3, /* that say how fine an octave is */
 	ESCAPE_OCTAVE_MAX = 30,
 	STATE_BYTES = LANES * STATE_BITS / 8,
-	HEAD_BYTES = 16 + STATE_BYTES, /* before the bits. A decoder that runs out of bits reads up to 48 bytes of it */
+	HEAD_BYTES = 16 + STATE_BYTES, /* before the bits. A decoder that runs out of bits reads up to 50 bytes of it */
 	TAIL_BYTES = 16,	       /* at least after the bits: what a vector load may touch */
 	COUNT_MAX = 1 << 24,
 };
