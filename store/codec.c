@@ -123,6 +123,7 @@ static int encode_chosen(struct coder *c, const struct choice *choice, const voi
 	return 0;
 }
 
+/* The payload of CODEC_NONE is left empty: the bytes are it. */
 static int encode(codec_chooser *choose, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,
 		  struct buf *payload, enum codec *codec)
 {
@@ -131,11 +132,11 @@ static int encode(codec_chooser *choose, const struct chunk_plan *plan, uint64_t
 	bool same = false;
 	int rc;
 
+	*codec = CODEC_NONE;
 	if (!c)
 		return coder_no_memory();
 	rc = choose(c, plan, off, bytes, len, &choice);
 	buf_clear(payload);
-	*codec = CODEC_NONE;
 	if (!rc)
 		rc = encode_chosen(c, &choice, bytes, len, payload, codec);
 	if (!rc && *codec != CODEC_NONE)
@@ -144,6 +145,13 @@ static int encode(codec_chooser *choose, const struct chunk_plan *plan, uint64_t
 		return rc;
 	*codec = CODEC_NONE;
 	buf_clear(payload);
+	return 0;
+}
+
+static int plain_payload(int rc, const void *bytes, size_t len, struct buf *payload, enum codec codec)
+{
+	if (rc || codec != CODEC_NONE)
+		return rc;
 	buf_put(payload, bytes, len);
 	return buf_failed(payload) ? coder_no_memory() : 0;
 }
@@ -151,11 +159,21 @@ static int encode(codec_chooser *choose, const struct chunk_plan *plan, uint64_t
 int codec_encode(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
 		 enum codec *codec)
 {
+	int rc = codec_encode_unless_plain(plan, off, bytes, len, payload, codec);
+
+	return plain_payload(rc, bytes, len, payload, *codec);
+}
+
+int codec_encode_unless_plain(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
+			      enum codec *codec)
+{
 	return encode(codec_choose_arrival, plan, off, bytes, len, payload, codec);
 }
 
 int codec_encode_dense(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
 		       enum codec *codec)
 {
-	return encode(codec_choose_dense, plan, off, bytes, len, payload, codec);
+	int rc = encode(codec_choose_dense, plan, off, bytes, len, payload, codec);
+
+	return plain_payload(rc, bytes, len, payload, *codec);
 }

@@ -32,6 +32,9 @@ int codec_encode(const struct chunk_plan *plan, uint64_t off, const void *bytes,
 		 enum codec *codec);
 int codec_encode_dense(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
 		       enum codec *codec);
+/* As codec_encode(), but with CODEC_NONE the payload stays empty: the bytes themselves are it, and need no copy. */
+int codec_encode_unless_plain(const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len, struct buf *payload,
+			      enum codec *codec);
 
 /*
  * What a payload says of the rows in its chunk, as a plan in which the chunk stands at offset 0: for codec_encode_dense() of a

@@ -66,11 +66,24 @@ static void try_way(struct trial *t, const struct arrival_way *way)
 	}
 }
 
+/* Is a 64th of the sample a repetition? */
+static bool has_matches(struct trial *t)
+{
+	static const struct way probe = { .codec = CODEC_ZSTD, .setup = ZSTD_PROBE };
+
+	if (!t->rc)
+		t->rc = codec_sample_encode(t->coder, &t->sample, &probe);
+	return codec_worth(t->coder->sample_out.len, t->sample.len);
+}
+
 static void choose_unplanned(struct trial *t, const uint8_t *bytes, size_t len)
 {
 	t->sample = codec_sample_bytes(t->coder, bytes, len);
 	if (!t->sample.bytes)
 		t->rc = coder_no_memory();
+	t->best_size = t->sample.len;
+	if (!t->rc && codec_looks_random(&t->sample) && !has_matches(t))
+		return;
 	for (size_t i = 0; i < sizeof unplanned_ways / sizeof *unplanned_ways; i++)
 		try_way(t, &unplanned_ways[i]);
 }

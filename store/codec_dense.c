@@ -206,25 +206,6 @@ static void choose_for_pixels(struct trial *t, const struct pixels *px)
 
 /* ---- anything ---- */
 
-/*
- * Do the bytes look like noise from end to end: at even and at odd places all values equally often? Data that are compressed
- * already do.
- */
-static bool looks_random(const struct trial *t)
-{
-	uint64_t count[2][256] = { 0 }, squares = 0;
-	size_t half = t->sample.len / 2;
-
-	for (size_t i = 0; i < half; i++) {
-		count[0][t->sample.bytes[2 * i]]++;
-		count[1][t->sample.bytes[2 * i + 1]]++;
-	}
-	for (size_t v = 0; v < 256; v++)
-		squares += count[0][v] * count[0][v] + count[1][v] * count[1][v];
-	/* Of noise, about 2 * (half^2 / 256 + half). */
-	return half >= 4096 && squares < (half * half / 128 + 2 * half) / 10 * 12;
-}
-
 /* Nothing is known: plain, or as 16-bit or 32-bit numbers. Both byte orders, since a chunk may begin within a number, and then
  * its halves lie as in the other order. A single row: where the rows are nobody knows. */
 static void choose_unplanned(struct trial *t)
@@ -242,7 +223,7 @@ static void choose_unplanned(struct trial *t)
 	};
 
 	t->sample = (struct sample) { t->bytes, t->len, 0 }; /* all: what repeats itself may be far apart */
-	if (looks_random(t) && !has_matches(t))
+	if (codec_looks_random(&t->sample) && !has_matches(t))
 		return;
 	for (size_t i = 0; i < sizeof like / sizeof *like; i++)
 		try_prediction(t, &like[i], (struct planes) { 0 });

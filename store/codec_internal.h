@@ -119,6 +119,14 @@ struct sample {
 struct sample codec_sample_bytes(struct coder *c, const uint8_t *bytes, size_t len);
 struct sample codec_sample_pixels(struct coder *c, const struct pixels *px, const uint8_t *bytes, size_t len);
 
+/*
+ * Do the bytes look like noise, as data do that are compressed already? All values are equally often among the bytes at each place of
+ * four, and so are those of their differences to the byte before and to those 2 and 4 bytes before: neither codes for values nor predictions in
+ * samples of 1, 2 or 4 bytes gain anything. Images fail one of these tests; most other data fail the first one, which ends it.
+ * Whether something comes again it does not tell.
+ */
+bool codec_looks_random(const struct sample *sample);
+
 /* Encodes the sample in this way, into c->sample_out. 0 or -errno. */
 int codec_sample_encode(struct coder *c, const struct sample *sample, const struct way *way);
 

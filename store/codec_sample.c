@@ -7,7 +7,10 @@ enum {
 	SAMPLE_BYTES_MAX = 16384,
 	SAMPLE_ROWS = 16,
 	SAMPLE_PIECES = 4,
+	RANDOM_LEAST = 8192, /* fewer bytes do not tell */
+	PLACES = 4,
 };
+#define UNEVEN 0.15 /* a byte: so about 0.15 / (2 ln 2) of its 8 bits could be saved, which is not worth it */
 
 /* Pieces of the chunk, evenly spread. */
 struct sample codec_sample_bytes(struct coder *c, const uint8_t *bytes, size_t len)
@@ -48,6 +51,37 @@ struct sample codec_sample_pixels(struct coder *c, const struct pixels *px, cons
 			memcpy(to + (r * pieces + i) * piece, bytes + (at_row + r) * row + at_column, piece);
 	}
 	return (struct sample) { to, take_rows * piece * pieces, (uint32_t)(piece * pieces) };
+}
+
+/* How far from even the counts of n values are (chi-squared): of noise, about 255 with a standard deviation of 23. */
+static double unevenness(const uint32_t count[256], size_t n)
+{
+	uint64_t squares = 0;
+
+	for (size_t v = 0; v < 256; v++)
+		squares += (uint64_t)count[v] * count[v];
+	return 256.0 * (double)squares / (double)n - (double)n;
+}
+
+/* Are all values equally often at each place of four: of the bytes (lag 0), or of their differences to those before? */
+static bool all_even(const struct sample *s, size_t lag)
+{
+	uint32_t count[PLACES][256] = { 0 };
+	const uint8_t *b = s->bytes;
+	size_t n = s->len / PLACES - 1;
+	double sum = 0;
+
+	for (size_t i = PLACES; i < PLACES * (n + 1); i += PLACES)
+		for (size_t k = 0; k < PLACES; k++)
+			count[k][(uint8_t)(b[i + k] - (lag ? b[i + k - lag] : 0))]++;
+	for (size_t k = 0; k < PLACES; k++)
+		sum += unevenness(count[k], n);
+	return sum < PLACES * (255 + UNEVEN * (double)n);
+}
+
+bool codec_looks_random(const struct sample *s)
+{
+	return s->len >= RANDOM_LEAST && all_even(s, 0) && all_even(s, 1) && all_even(s, 2) && all_even(s, 4);
 }
 
 int codec_sample_encode(struct coder *c, const struct sample *sample, const struct way *way)

@@ -210,6 +210,30 @@ static void fill_far_repetition(uint8_t *to, size_t len)
 		to[i] = to[i - PERIOD];
 }
 
+/* The same 1000 bytes of noise all over. */
+static void fill_near_repetition(uint8_t *to, size_t len)
+{
+	enum { PERIOD = 1000 };
+
+	random_fill(to, len < PERIOD ? len : PERIOD, 13);
+	for (size_t i = PERIOD; i < len; i++)
+		to[i] = to[i - PERIOD];
+}
+
+/* 16-bit samples of all values, equally often, that only resemble their neighbours. */
+static void fill_walk(uint8_t *to, size_t len)
+{
+	uint64_t seed = 14;
+	unsigned v = 0;
+
+	memset(to, 0, len);
+	for (size_t i = 0; i < len / 2; i++) {
+		v += (unsigned)random_below(&seed, 4000);
+		to[2 * i] = (uint8_t)v;
+		to[2 * i + 1] = (uint8_t)(v >> 8);
+	}
+}
+
 /* Sixteen shades of noise, 997 apart. */
 static void fill_stretched(uint8_t *to, size_t len)
 {
@@ -304,6 +328,8 @@ static const struct content {
 	{ "zero", fill_zero, NULL, CODEC_ZSTD, CODEC_ZSTD, 1000, 1000 },
 	{ "text", fill_text, NULL, CODEC_ZSTD, CODEC_ZSTD, 3, 5 },
 	{ "far repetition", fill_far_repetition, NULL, CODEC_COUNT, CODEC_ZSTD, 1, 3 },
+	{ "near repetition", fill_near_repetition, NULL, CODEC_ZSTD, CODEC_ZSTD, 50, 50 },
+	{ "walk", fill_walk, NULL, CODEC_FILTER_ZSTD, CODEC_PREDICT, 1.2, 1.2 },
 	{ "scan", fill_scan, &plan, CODEC_BITS, CODEC_PREDICT, 1.75, 1.95 },
 	{ "scan without a plan", fill_scan, NULL, CODEC_FILTER_ZSTD, CODEC_PREDICT, 1.6, 1.8 },
 	{ "bars", fill_bars, &plan, CODEC_COUNT, CODEC_PREDICT, 1.7, 2.3 },
@@ -349,6 +375,23 @@ static void test_choice(const struct content *c, bool dense)
 	CHECK(ratio >= least);
 	CHECK(expected == CODEC_COUNT || codec == expected);
 	CHECK(dense || codec != CODEC_PREDICT); /* too slow for what arrives */
+}
+
+/* Only what is not coded may be left out of the payload. */
+static void test_unless_plain(const struct content *c)
+{
+	scope_buf struct buf payload = { 0 }, other = { 0 };
+	scope_free uint8_t *bytes = malloc(PIXELS_LEN);
+	enum codec codec, expected;
+
+	c->fill(bytes, PIXELS_LEN);
+	CHECK_RC(codec_encode(c->plan, 0, bytes, PIXELS_LEN, &payload, &expected));
+	CHECK_RC(codec_encode_unless_plain(c->plan, 0, bytes, PIXELS_LEN, &other, &codec));
+	CHECK(codec == expected);
+	if (codec == CODEC_NONE)
+		CHECK(!other.len && payload.len == PIXELS_LEN);
+	else
+		CHECK(other.len == payload.len && memcmp(other.data, payload.data, other.len) == 0);
 }
 
 static void test_lengths(const struct content *c)
@@ -617,6 +660,7 @@ int main(void)
 	for (size_t i = 0; i < CONTENTS; i++) {
 		test_choice(&contents[i], false);
 		test_choice(&contents[i], true);
+		test_unless_plain(&contents[i]);
 		test_lengths(&contents[i]);
 		test_damage(&contents[i], codec_encode);
 		test_damage(&contents[i], codec_encode_dense);
