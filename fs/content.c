@@ -68,6 +68,8 @@ static int node_read(struct store *store, const struct key *key, uint64_t len, s
 	int rc;
 
 	key_text(key, text);
+	if (bytes < 0 && bytes != -ENOENT)
+		return (int)bytes;
 	if (bytes <= 0)
 		return err_set(EIO, "the file's tree node %s is not in the store", text);
 	if (!node)

@@ -73,7 +73,7 @@ static int record_content(struct file *f, const struct caller *caller, const str
 
 bool file_may_succeed_later(int rc)
 {
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM;
+	return rc == -ENOSPC || rc == -EDQUOT || io_is_passing(rc);
 }
 
 /* Everything that was written so far into the map. Processing held. */

@@ -11,7 +11,7 @@ enum { STABLE_SECONDS = 3600 };
 
 void reply_error(fuse_req_t req, int rc)
 {
-	if (rc == -EIO || rc == -EBADMSG || rc == -ENOMEM || rc == -ENOSPC)
+	if (rc == -EIO || rc == -EBADMSG || rc == -ENOSPC || io_is_passing(rc))
 		log_error("%s", err_text());
 	else
 		log_debug("%s: %s", strerror(-rc), err_text());

@@ -19,9 +19,9 @@ static int densify_text(struct fs *fs, const struct node *node, struct buf *out)
 
 	(void)node;
 	recoder_state(fs->recoder, &s);
-	json = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "running", s.running, "asked", s.asked, "done_bytes",
+	json = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "running", s.running, "asked", s.asked, "done_bytes",
 			 (json_int_t)s.done, "all_bytes", (json_int_t)s.all, "packs", (json_int_t)s.packs, "packs_left",
-			 (json_int_t)s.packs_left, "chunks", (json_int_t)s.chunks, "bytes_before", (json_int_t)s.bytes_before,
+			 (json_int_t)s.packs_left, "packs_dense", (json_int_t)s.packs_dense, "chunks", (json_int_t)s.chunks, "bytes_before", (json_int_t)s.bytes_before,
 			 "bytes_after", (json_int_t)s.bytes_after, "error", s.error);
 	text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);

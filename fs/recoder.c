@@ -109,6 +109,7 @@ static void work_once(struct recoder *r, bool asked)
 	scope_lock(&r->lock);
 	r->state.packs += result.packs;
 	r->state.packs_left += result.packs_left;
+	r->state.packs_dense = asked ? result.packs_dense : r->state.packs_dense;
 	r->state.chunks += result.chunks;
 	r->state.bytes_before += result.bytes_before;
 	r->state.bytes_after += result.bytes_after;

@@ -34,6 +34,7 @@ struct recoder_state {
 	bool asked;                /* what a person asked for is not done yet */
 	uint64_t done, all;        /* bytes of packs, of the present or last round */
 	uint64_t packs, packs_left, chunks, bytes_before, bytes_after; /* since the mount; as struct store_recode_result */
+	uint64_t packs_dense;      /* of the last round that a person asked for */
 	char error[256];           /* why the last round failed; "" */
 };
 void recoder_state(struct recoder *r, struct recoder_state *state);

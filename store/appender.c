@@ -15,8 +15,8 @@
  *
  * One thread at a time writes, always the oldest flight; the others go on filling the last one. They do not wait until
  * all flights are full. Who writes: a thread of the background pool when there is one, else, and when that does not keep
- * up, the thread that needs room or a sync. A flight that found the disk full stays and is written again by whoever comes
- * next. Records never straddle two flights.
+ * up, the thread that needs room or a sync. A flight that found the disk full, or no descriptor, stays and is written again by whoever
+ * comes next. Records never straddle two flights.
  *
  * What was written is synced in the background every now and then, so that the disk is never idle while chunks
  * are encoded, the kernel never holds back a writer for having too many dirty pages, and the last sync has little to
@@ -44,9 +44,11 @@ struct appender {
 	unsigned oldest, full; /* full ones wait to be written; the one behind them grows */
 	struct buf entries;
 	uint64_t synced;
+	uint64_t footer_off; /* once it is sealed */
 	bool flying, syncing;		      /* a thread does it */
 	bool writing_behind, syncing_behind;  /* a job of the background pool is queued or runs */
-	bool disk_full, named, sealed;
+	bool named, sealed;
+	bool waits; /* for room on the disk, or for a descriptor */
 	int broken; /* -EIO once something failed for good */
 	char why[512];
 };
@@ -119,9 +121,10 @@ void appender_drop(struct appender *a)
 	free(a);
 }
 
-static bool is_full(int rc)
+/* Nothing is lost yet. Descriptors and memory are wanted to open the file, before anything is written. */
+static bool is_passing(int rc)
 {
-	return rc == -ENOSPC || rc == -EDQUOT;
+	return rc == -ENOSPC || rc == -EDQUOT || io_is_passing(rc);
 }
 
 /* Called with the lock held. */
@@ -156,9 +159,21 @@ static int breaks(struct appender *a, const char *deed, int rc)
 	return cut_back(a);
 }
 
-/* Writes the oldest flight; opens the file before the first one. Called without the lock by the one thread that set
- * a->flying. */
-static int write_flight(struct appender *a)
+/* Records before a footer are on the disk before it is written, so that a whole footer proves that what it lists is whole. */
+static int write_footer(struct appender *a, const struct flight *f, size_t records_len)
+{
+	int rc = io_write_all(a->io, a->fd, f->bytes.data, records_len, f->off);
+
+	if (!rc && a->io->fdatasync(a->io, a->fd))
+		return -EIO; /* for good, whatever it says: another try would succeed and lie */
+	if (!rc)
+		rc = io_write_all(a->io, a->fd, f->bytes.data + records_len, f->bytes.len - records_len, f->off + records_len);
+	return rc;
+}
+
+/* Writes the oldest flight; opens the file before the first one. footer: it is in this flight and what stands before it is not yet
+ * synced. Called without the lock by the one thread that set a->flying. */
+static int write_flight(struct appender *a, bool footer)
 {
 	const struct flight *f = &a->flights[a->oldest];
 	int rc;
@@ -169,6 +184,8 @@ static int write_flight(struct appender *a)
 			return rc;
 		a->fd = rc;
 	}
+	if (footer)
+		return write_footer(a, f, a->footer_off - f->off);
 	if (f->bytes.len < SMALL_BYTES)
 		return io_write_all(a->io, a->fd, f->bytes.data, f->bytes.len, f->off);
 	return io_write_once(a->io, a->fd, f->bytes.data, f->bytes.len, f->off);
@@ -194,15 +211,21 @@ static void landed(struct appender *a)
 		buf_clear(bytes);
 	a->oldest = (a->oldest + 1) % FLIGHTS;
 	a->full--;
-	a->disk_full = false;
+	a->waits = false;
 }
 
 static void sync_behind(struct appender *a);
+
+static bool has_footer(const struct appender *a, const struct flight *f)
+{
+	return f->off <= a->footer_off && a->footer_off - f->off < f->bytes.len;
+}
 
 /* Called with the lock held, which is given up meanwhile: brings one flight to the disk, or waits for the one under
  * way. 0 or why it failed. */
 static int fly(struct appender *a)
 {
+	bool footer;
 	int rc;
 
 	if (a->flying) {
@@ -213,20 +236,21 @@ static int fly(struct appender *a)
 		return say_broken(a);
 	if (!a->full)
 		push(a);
+	footer = a->sealed && a->synced < a->footer_off && has_footer(a, &a->flights[a->oldest]);
 	a->flying = true;
 	pthread_mutex_unlock(&a->lock);
-	rc = write_flight(a);
+	rc = write_flight(a, footer);
 	pthread_mutex_lock(&a->lock);
 	a->flying = false;
 	if (a->broken)
 		rc = cut_back(a);
 	else if (!rc)
 		landed(a);
-	else if (is_full(rc))
-		a->disk_full = true;
+	else if (is_passing(rc))
+		a->waits = true;
 	else
 		rc = breaks(a, "writing", rc);
-	if (a->disk_full && is_full(rc))
+	if (a->waits && is_passing(rc))
 		err_set(-rc, "%s: %s", a->path, strerror(-rc));
 	sync_behind(a);
 	pthread_cond_broadcast(&a->change);
@@ -239,7 +263,7 @@ static int write_job(void *arg)
 	struct appender *a = arg;
 
 	pthread_mutex_lock(&a->lock);
-	while (a->full && !a->disk_full && !a->broken)
+	while (a->full && !a->waits && !a->broken)
 		if (fly(a))
 			break;
 	a->writing_behind = false;
@@ -251,7 +275,7 @@ static int write_job(void *arg)
 /* Called with the lock held. */
 static void write_behind(struct appender *a)
 {
-	if (!a->background || a->writing_behind || !a->full || a->disk_full)
+	if (!a->background || a->writing_behind || !a->full || a->waits)
 		return;
 	appender_ref(a);
 	a->writing_behind = pool_try_submit(a->background, NULL, write_job, a);
@@ -269,7 +293,7 @@ static int make_room(struct appender *a, size_t need)
 
 		if (!len || len + need <= FLIGHT_BYTES)
 			return 0;
-		if (!a->disk_full && a->full < FLIGHTS - 1) {
+		if (!a->waits && a->full < FLIGHTS - 1) {
 			push(a);
 			write_behind(a);
 			if (a->background)
@@ -341,6 +365,7 @@ int appender_seal(struct appender *a)
 		return 0;
 	to = &growing(a)->bytes;
 	before = to->len;
+	a->footer_off = end_of(a);
 	pack_footer_put(to, &a->entries, a->seed, end_of(a));
 	if (buf_failed(to)) {
 		to->failed = false;
@@ -367,6 +392,8 @@ static int write_and_sync(struct appender *a, uint64_t goal)
 	if (!rc && !named)
 		rc = a->io->fsync_dir(a->io, a->folder);
 	pthread_mutex_lock(&a->lock);
+	if (!named && (rc == -EMFILE || rc == -ENFILE) && !a->broken) /* the folder was not even opened */
+		return err_set(-rc, "%s: %s", a->folder, strerror(-rc));
 	if (rc || a->broken)
 		return breaks(a, "syncing", rc);
 	a->synced = goal;

@@ -3,8 +3,8 @@
  * from memory until they are there. The file is made with the first write, never opened over an old one, and promised
  * with appender_sync().
  *
- * When the disk is full (-ENOSPC, -EDQUOT) nothing is lost: the bytes stay in memory, no more are taken than fit there, and the
- * next call tries again. After any other failure of a write or sync the appender is broken for good: what a later fsync says
+ * When the disk is full (-ENOSPC, -EDQUOT), or the file cannot be opened for want of descriptors or memory (-EMFILE, -ENFILE,
+ * -ENOMEM), nothing is lost: the bytes stay in memory, no more are taken than fit there, and the next call tries again. After any other failure of a write or sync the appender is broken for good: what a later fsync says
  * cannot be believed, so the file is cut back to its last synced byte and every further call fails with -EIO. A failure
  * in the background is told to whoever appends or syncs next.
  *
@@ -32,8 +32,8 @@ struct appender *appender_ref(struct appender *a);
 /* The last one closes the file; bytes not written by then are dropped. NULL is fine. */
 void appender_drop(struct appender *a);
 
-/* Appends a record (head->payload_check is filled in). 0 and its place; -EAGAIN: sealed, take the next pack; -ENOSPC or
- * -EDQUOT: nothing was taken; -EIO: broken; -ENOMEM. */
+/* Appends a record (head->payload_check is filled in). 0 and its place; -EAGAIN: sealed, take the next pack; -ENOSPC,
+ * -EDQUOT, -EMFILE, -ENFILE or -ENOMEM: nothing was taken, try later; -EIO: broken. */
 int appender_add(struct appender *a, struct pack_head *head, const void *payload, uint64_t *off);
 
 /* Bytes and records so far, those in memory included. */
@@ -42,7 +42,8 @@ uint64_t appender_records(struct appender *a);
 
 /* Appends footer and trailer (in memory) and takes no more. Again is fine. 0; -EIO: broken; -ENOMEM. */
 int appender_seal(struct appender *a);
-/* Everything added before the call is durable, the file's name included. 0; -ENOSPC, -EDQUOT: try later; -EIO. */
+/* Everything added before the call is durable, the file's name included. 0; -ENOSPC, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM: try
+ * later; -EIO. */
 int appender_sync(struct appender *a);
 
 /* Copies bytes that are still in memory. False when they are not, and the file has them. */

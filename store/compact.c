@@ -56,7 +56,7 @@ static int check_list(const struct recovered *pack, const char *name)
 	for (uint64_t i = 0; i < pack->records; i++) {
 		struct pack_entry e = pack_entry_get(pack->entries.data, i);
 		bool known = e.head.version == 1 && !e.head.domain &&
-			     (e.head.kind == PACK_CHUNK || (e.head.kind == PACK_NOTE && i == 0));
+			     (e.head.kind == PACK_CHUNK || e.head.kind == PACK_GAP || (e.head.kind == PACK_NOTE && i == 0));
 
 		if (!known)
 			return err_set(EBADMSG, "pack %s: the record at %llu is of a kind that is not known", name,
@@ -82,11 +82,29 @@ int compact_list(struct compaction *c, uint32_t index, struct recovered *pack)
 		return err_set(EBADMSG, "%s is no name of a pack", text);
 	rc = recover_pack(s->io, &s->settings, s->packs_folder, name, 0, pack);
 	if (rc)
-		return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE ? rc : err_set(EBADMSG, "%s", err_text());
+		return io_is_passing(rc) ? rc : err_set(EBADMSG, "%s", err_text());
 	rc = pack->sealed ? check_list(pack, text) : err_set(EBADMSG, "pack %s is not sealed", text);
 	if (rc)
 		buf_free(&pack->entries);
 	return rc;
+}
+
+bool compact_lists(const struct recovered *pack, const struct key *key, uint64_t off)
+{
+	uint64_t from = 0, end = pack->records;
+
+	while (from < end) {
+		uint64_t middle = from + (end - from) / 2;
+		struct pack_entry e = pack_entry_get(pack->entries.data, middle);
+
+		if (e.off == off)
+			return e.head.kind == PACK_CHUNK && key_equal(&e.head.key, key);
+		if (e.off < off)
+			from = middle + 1;
+		else
+			end = middle;
+	}
+	return false;
 }
 
 /* ---- all chunks of a pack ---- */
@@ -126,18 +144,20 @@ static int collect(struct compaction *c)
 }
 
 /* Does the directory point here, and is the chunk wanted? 1, 0, -errno. A newer record that is damaged does not count: this one
- * is copied then, and becomes the newest. */
-static int is_live(struct compaction *c, const struct pack_entry *e, uint32_t index)
+ * is copied then, and becomes the newest. So it does when the directory does not know of it, or says a place where it is not. */
+static int is_live(struct compaction *c, const struct pack_entry *e, uint32_t index, const struct recovered *pack)
 {
 	struct directory_entry at;
 	int rc = directory_get(c->store->directory, &e->head.key, &at);
 
-	if (rc <= 0)
-		return rc; /* one that the directory does not know is found again before the pack is removed */
+	if (rc < 0)
+		return rc;
 	if (c->rule.wanted && !c->rule.wanted(c->rule.ctx, &e->head.key))
 		return 0;
+	if (!rc)
+		return 1;
 	if (at.pack == index)
-		return at.off == e->off;
+		return at.off == e->off || !compact_lists(pack, &e->head.key, at.off);
 	rc = compact_is_whole(c, &e->head.key, &at);
 	return rc < 0 ? rc : !rc;
 }
@@ -177,7 +197,7 @@ static int copy(struct compaction *c, uint32_t index, const struct recovered *pa
 		stopped = stop && stop(ctx);
 		if (stopped)
 			break;
-		rc = is_live(c, &e, index);
+		rc = is_live(c, &e, index, pack);
 		if (rc != 1)
 			continue;
 		rc = c->ring.busy == c->ring.count ? collect(c) : 0;
@@ -208,10 +228,11 @@ static int begin_source(struct compaction *c, uint32_t index)
 }
 
 /* One record, to be coded for nothing. */
-static int probe(struct compaction *c, const struct pack_entry *e, uint32_t index, uint64_t *before, uint64_t *after)
+static int probe(struct compaction *c, const struct pack_entry *e, uint32_t index, const struct recovered *pack, uint64_t *before,
+		 uint64_t *after)
 {
 	const struct slot *slot;
-	int rc = is_live(c, e, index);
+	int rc = is_live(c, e, index, pack);
 
 	if (rc != 1)
 		return rc;
@@ -238,7 +259,7 @@ int compaction_probe(struct compaction *c, uint32_t index, unsigned records, uin
 		struct pack_entry e = pack_entry_get(pack.entries.data, (2 * k + 1) * pack.records / (2 * records));
 
 		if (e.head.kind == PACK_CHUNK)
-			rc = probe(c, &e, index, before, after);
+			rc = probe(c, &e, index, &pack, before, after);
 	}
 	buf_free(&pack.entries);
 	return rc;

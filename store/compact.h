@@ -74,7 +74,7 @@ int compaction_probe(struct compaction *c, uint32_t index, unsigned records, uin
  * sentence says why; -ENOSPC: the disk is at its reserve; -ENOMEM; -errno of the new pack: what was not finished is
  * dropped. Finishes by itself whenever the new pack is full. */
 int compaction_pack(struct compaction *c, uint32_t index, bool (*stop)(void *ctx), void *ctx);
-/* Makes the new pack durable, reads it back, points the directory at it and removes the old packs. 0; -ENOSPC and -ENOMEM: try again;
+/* Makes the new pack durable, reads it back, points the directory at it and removes the old packs. 0; -ENOSPC, -ENOMEM, -EMFILE, -ENFILE: try again;
  * -errno: the new pack was dropped, because it or the store failed. */
 int compaction_finish(struct compaction *c);
 /* Removes the new pack, as if nothing had been copied since the last compaction_finish(). */

@@ -77,7 +77,7 @@ int compact_read_back(struct compaction *c)
 		c->proven.failed = false; /* then its records are read once more when they are asked for */
 		return 0;
 	}
-	if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
+	if (io_is_passing(rc))
 		return err_set(ENOMEM, "%s", err_text());
 	return err_set(EIO, "a new pack did not come back from the disk as it was written: %s", err_text());
 }
@@ -105,5 +105,5 @@ int compact_is_whole(struct compaction *c, const struct key *key, const struct d
 	rc = store_fetch(c->store, key, at, plain->data);
 	if (!rc)
 		rc = store_fetch_check(c->store, key, at, plain->data);
-	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE ? rc : !rc;
+	return io_is_passing(rc) ? rc : !rc;
 }

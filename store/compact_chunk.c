@@ -42,7 +42,7 @@ static int read_record(struct slot *slot)
 	if (!make_room(slot, packs_room(len)))
 		return err_set(ENOMEM, "no memory to copy a chunk");
 	rc = packs_fetch(slot->c->store->packs, at->pack, at->off, slot->room, len, &slot->record, &seed);
-	if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
+	if (io_is_passing(rc))
 		return rc;
 	if (rc)
 		return damaged(slot, err_text());

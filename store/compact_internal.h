@@ -58,6 +58,8 @@ int compact_append(struct compaction *c, const struct moved *moved, const void *
 /* What a pack's footer says. 0: all of the pack is understood, the caller frees pack->entries; -EBADMSG: it must stay as it is;
  * -ENOMEM and the like. */
 int compact_list(struct compaction *c, uint32_t index, struct recovered *pack);
+/* Does the pack have a record with the key there? Entries are in the order of offsets. */
+bool compact_lists(const struct recovered *pack, const struct key *key, uint64_t off);
 /* A ring of a chunk for each coder, and one more. 0 or -ENOMEM. */
 int ring_new(struct ring *ring, struct compaction *c, bool codes);
 void ring_free(struct ring *ring); /* nothing is in flight */

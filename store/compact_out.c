@@ -12,7 +12,7 @@ enum { SYNC_EVERY = 32 << 20 };
 
 static bool try_later(int rc)
 {
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM;
+	return rc == -ENOSPC || rc == -EDQUOT || io_is_passing(rc);
 }
 
 static int unlink_pack(struct compaction *c, uint32_t index)
@@ -208,7 +208,7 @@ static int check_newer(struct leaving *l, const struct key *key, const struct di
 }
 
 /* May this record go? 0 or -errno. */
-static int check_leaving(struct leaving *l, const struct pack_entry *e)
+static int check_leaving(struct leaving *l, const struct pack_entry *e, const struct recovered *pack)
 {
 	struct compaction *c = l->c;
 	struct directory_entry at;
@@ -220,7 +220,7 @@ static int check_leaving(struct leaving *l, const struct pack_entry *e)
 		return rc;
 	if (rc == 1 && at.pack != l->index)
 		return unwanted ? 0 : check_newer(l, &e->head.key, &at);
-	if (rc == 1 && at.off != e->off)
+	if (rc == 1 && at.off != e->off && compact_lists(pack, &e->head.key, at.off))
 		return 0; /* the other one is looked at too */
 	if (unwanted) {
 		buf_put(&l->dropped, &at, sizeof at);
@@ -241,7 +241,7 @@ static int may_leave(struct leaving *l)
 		struct pack_entry e = pack_entry_get(pack.entries.data, i);
 
 		if (e.head.kind == PACK_CHUNK)
-			rc = check_leaving(l, &e);
+			rc = check_leaving(l, &e, &pack);
 	}
 	buf_free(&pack.entries);
 	return rc ? rc : l->unsynced ? store_sync_packs(l->c->store, false) : 0;

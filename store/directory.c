@@ -8,6 +8,7 @@ struct directory_limits directory_limits = {
 	.flush_entries = 1 << 17,
 	.flush_packs = 64,
 	.batch_entries = 1 << 19,
+	.copies_entries = 1 << 16,
 	.tier_entries = 1 << 15,
 	.tier_runs = 4,
 	.large_entries = 1 << 21,
@@ -127,6 +128,7 @@ int directory_new(struct directory **out, const struct directory_place *place)
 		return err_set(ENOMEM, "no memory for the chunk directory");
 	*d = (struct directory) { .place = *place, .next_number = 1 };
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->check_lock, NULL);
 	pthread_cond_init(&d->wake, NULL);
 	pthread_cond_init(&d->rested, NULL);
 	d->place.folder = d->folder = strdup(place->folder);
@@ -153,6 +155,7 @@ void directory_free(struct directory *d)
 	pthread_cond_destroy(&d->wake);
 	pthread_cond_destroy(&d->rested);
 	pthread_mutex_destroy(&d->lock);
+	pthread_mutex_destroy(&d->check_lock);
 	free(d);
 }
 
@@ -273,49 +276,63 @@ void directory_settled(struct directory *d, uint32_t index)
 
 /* ---- looking up ---- */
 
-/* What the footer of a pack says about a key. 1, 0, -errno. */
+/* A pack that cannot be read, or not whole. 0: it holds nothing of this store; -errno. */
+static int cannot_ask(struct directory *d, uint32_t index, int rc)
+{
+	if (directory_transient(rc) || directory_gone(d, index))
+		return directory_gone(d, index) ? 0 : rc;
+	log_error("%s; its chunks are missing", err_text());
+	return rc == -ENOENT || rc == -EXDEV || rc == -EINVAL ? 0 : err_set(EIO, "%s", err_text());
+}
+
+/* What the footer of a pack says about a key. 1, 0, -EIO: it cannot be read, -errno. */
 static int ask_footer(struct directory *d, uint32_t index, const struct key *key, struct directory_entry *entry)
 {
+	struct pack_name name = directory_pack_name(d, index);
+	char text[PACK_NAME_MAX];
 	struct recovered pack;
-	int rc = recover_pack(d->place.io, d->place.settings, d->place.packs_folder, directory_pack_name(d, index), 0,
-			      &pack);
+	int rc = recover_pack(d->place.io, d->place.settings, d->place.packs_folder, name, 0, &pack);
 
-	if (directory_transient(rc))
-		return rc;
-	if (rc && !directory_gone(d, index))
-		log_error("%s; its chunks are missing", err_text());
-	for (uint64_t i = rc ? 0 : pack.records; i-- > 0;) {
+	if (rc)
+		return cannot_ask(d, index, rc);
+	for (uint64_t i = pack.records; !rc && i-- > 0;) {
 		struct pack_entry e = pack_entry_get(pack.entries.data, i);
 
 		*entry = directory_entry_of(&e, index);
-		if (e.head.kind != PACK_CHUNK || !key_equal(&e.head.key, key))
-			continue;
-		rc = 1;
-		break;
+		rc = e.head.kind == PACK_CHUNK && key_equal(&e.head.key, key);
 	}
 	buf_free(&pack.entries);
-	return rc > 0;
+	pack_name_text(name, text);
+	return rc || !pack.partial ? rc : err_set(EIO, "pack %s cannot be read whole; a chunk may be in it", text);
 }
 
 /* The slow way, for as long as a damaged run is not made again. */
 static int ask_footers(struct directory *d, struct keyrun *run, const struct key *key, struct directory_entry *entry)
 {
-	int rc = 0;
+	int rc = 0, missed = 0;
 
 	for (uint64_t i = run->head.packs; !rc && i-- > 0;) {
 		uint32_t index = keyrun_index(run->packs, i);
 
 		if (index != KEYRUN_GONE)
 			rc = ask_footer(d, index, key, entry);
+		if (rc == -EIO) { /* an older one may have it, too */
+			missed = rc;
+			rc = 0;
+		}
 	}
-	return rc;
+	return rc ? rc : missed;
 }
 
-static int ask_run(struct directory *d, struct keyrun *run, const struct key *key, struct directory_entry *entry)
+/* surely: a run that is known to be damaged is not believed at all. */
+static int ask_run(struct directory *d, struct keyrun *run, const struct key *key, struct directory_entry *entry, bool surely)
 {
 	bool whole = !__atomic_load_n(&run->damaged, __ATOMIC_RELAXED);
-	int rc = keyrun_get(run, key, entry);
+	int rc;
 
+	if (surely && !whole)
+		return ask_footers(d, run, key, entry);
+	rc = keyrun_get(run, key, entry);
 	if (whole && __atomic_load_n(&run->damaged, __ATOMIC_RELAXED)) {
 		log_warn("%s; it is made again from the packs", err_text());
 		directory_want(d);
@@ -324,11 +341,12 @@ static int ask_run(struct directory *d, struct keyrun *run, const struct key *ke
 }
 
 /* Memory, then the runs. *list: the ones that were asked. */
-static int look_up(struct directory *d, const struct key *key, struct directory_entry *entry, const struct run_list **asked)
+static int look_up(struct directory *d, const struct key *key, struct directory_entry *entry, const struct run_list **asked,
+		   bool surely)
 {
 	bool found = recent_get(d->recent, key, entry);
 	struct run_list *list = directory_list(d); /* after the memory was asked: entries leave it for a run */
-	int rc = 0;
+	int rc = 0, missed = 0;
 
 	*asked = list;
 	for (size_t i = 0; i < list->count; i++)
@@ -338,14 +356,18 @@ static int look_up(struct directory *d, const struct key *key, struct directory_
 
 		if (found && list->runs[i]->newest < entry->pack)
 			break;
-		rc = ask_run(d, list->runs[i], key, &other);
+		rc = ask_run(d, list->runs[i], key, &other, surely);
 		if (rc == 1 && (!found || directory_newer(&other, entry))) {
 			*entry = other;
 			found = true;
 		}
+		if (rc == -EIO) { /* another run may have it */
+			missed = rc;
+			rc = 0;
+		}
 	}
 	run_list_drop(list);
-	return rc < 0 ? rc : found;
+	return rc < 0 ? rc : found ? 1 : missed;
 }
 
 static bool is_current(struct directory *d, const struct run_list *list, uint64_t removals)
@@ -354,7 +376,7 @@ static bool is_current(struct directory *d, const struct run_list *list, uint64_
 	return d->list == list && d->removals == removals;
 }
 
-int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
+static int get(struct directory *d, const struct key *key, struct directory_entry *entry, bool surely)
 {
 	const struct run_list *asked;
 	uint64_t removals;
@@ -364,8 +386,24 @@ int directory_get(struct directory *d, const struct key *key, struct directory_e
 		return 0;
 	do { /* entries of a damaged run may go back to memory meanwhile, those of a removed pack are in a newer one */
 		removals = __atomic_load_n(&d->removals, __ATOMIC_SEQ_CST);
-		rc = look_up(d, key, entry, &asked);
+		rc = look_up(d, key, entry, &asked, surely);
 	} while (!rc && !is_current(d, asked, removals));
+	return rc;
+}
+
+int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry)
+{
+	return get(d, key, entry, false);
+}
+
+int directory_search(struct directory *d, const struct key *key, struct directory_entry *entry)
+{
+	int rc = directory_check_once(d);
+
+	if (!rc)
+		rc = get(d, key, entry, true);
+	if (rc == 1) /* directory_get() may know it from now on; best effort */
+		recent_load(d->recent, key, entry, NULL);
 	return rc;
 }
 

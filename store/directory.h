@@ -9,13 +9,13 @@
  * run that may have the key.
  *
  * Runs hold nothing that the packs' footers do not say. One that is damaged, stale or gone is made again, meanwhile
- * the footers answer; it costs time, never a chunk. (What memory did to a key before its page was checked no check finds: then remove
- * STORE/keys.)
+ * the footers answer; it costs time, never a chunk. What memory did to a key before its page got its check is found by comparing the
+ * run with the footers, which is done when a chunk is looked for in vain (directory_search()), and by directory_check().
  *
  * Memory: about 45 bytes for each chunk of packs that are not in a run yet (some 10^5 chunks), 32 MiB for filters, 8
  * bytes a pack, and some 50 MiB while runs are made. A store without runs that is opened for reading only keeps all in memory.
  *
- * Threads: any, once directory_begin() has returned. No lock is held across I/O.
+ * Threads: any, once directory_begin() has returned. No lock is held across I/O, but while runs are compared with footers.
  */
 #ifndef TOMOFS_DIRECTORY_H
 #define TOMOFS_DIRECTORY_H
@@ -87,15 +87,21 @@ bool directory_covers(const struct directory *d, size_t i, uint64_t *seed);
 int directory_place_pack(struct directory *d, size_t i, uint32_t index);
 /* Any other: enters its chunks. Both 0 or -ENOMEM. */
 int directory_enter(struct directory *d, uint32_t index, struct pack_name name, const struct recovered *pack);
-/* What all chunks come to. A chunk that stands in two packs (it was stored again after damage, or a recoding was cut short)
- * is counted in each run that has it, until these are merged. 0 or -errno. */
+/* What all chunks come to. A chunk that stands in two packs is counted once when it was left there by a recoding that was cut short
+ * (as far as its packs are not in runs yet, and have no more chunks than directory_limits says). One that was stored again after damage is
+ * counted in each run that has it, until these are merged. 0 or -errno. */
 int directory_begin(struct directory *d, struct directory_sums *sums);
 
 /* ---- Then ---- */
 
-/* 1: found; 0: no pack has it; -ENOMEM, -EMFILE, -ENFILE. Of several records with a key the one in the newest pack
+/* 1: found; 0: no pack has it; -EIO: none that could be read has it, and there are others; -ENOMEM, -EMFILE, -ENFILE. Of several records with a key the one in the newest pack
  * counts. The pack may be removed before its record is read (-ESTALE, packs.h): then ask again. */
 int directory_get(struct directory *d, const struct key *key, struct directory_entry *entry);
+/* The same for a chunk that was looked for in vain, or was not where directory_get() said: does not believe what runs say against
+ * packs. The first call compares each run with the packs, which takes as long as reading both; runs that are wrong are made again. */
+int directory_search(struct directory *d, const struct key *key, struct directory_entry *entry);
+/* Compares each run with the packs' footers. Calls tell() for each one that is wrong, with a sentence. 0 or -errno. */
+int directory_check(struct directory *d, void (*tell)(void *ctx, const char *sentence), void *ctx);
 /* Enters a chunk of a pack that is being written. 0 or -ENOMEM. */
 int directory_set(struct directory *d, const struct key *key, const struct directory_entry *entry);
 /* Enters into memory what a pack holds that another process writes, for those who only read; again is fine. What is new is

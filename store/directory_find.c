@@ -36,6 +36,7 @@ void opening_free(struct opening *o)
 	drop_runs(o);
 	buf_free(&o->runs);
 	keyrun_builder_clear(&o->pending);
+	keyrun_builder_clear(&o->copies);
 	free(o->covers);
 	free(o);
 }

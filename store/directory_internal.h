@@ -11,6 +11,7 @@ struct directory_limits {
 	uint64_t flush_entries; /* of settled packs in memory: then a run is made of them ... */
 	uint64_t flush_packs;	/* ... or when there are so many packs */
 	uint64_t batch_entries; /* a run made from footers holds about so many at most */
+	uint64_t copies_entries; /* packs of copies with so many at most are looked up when a store is opened */
 	uint64_t tier_entries;	/* runs of up to 4 times so many are the lowest tier; each tier has 4 times more */
 	size_t tier_runs;	/* so many runs of a tier are merged, at most KEYRUN_MERGE_MAX ... */
 	uint64_t large_entries; /* ... two in tiers of runs of so many: their filters have no room in memory */
@@ -43,6 +44,7 @@ struct opening {
 	struct cover *covers;
 	struct buf runs; /* struct keyrun *, a reference to each */
 	struct keyrun_builder pending;
+	struct keyrun_builder copies; /* packs of copies: what they were copied from may still be there */
 	struct directory_sums sums;
 };
 /* The runs and their number. */
@@ -54,6 +56,7 @@ struct directory {
 	char *folder; /* place.folder */
 	struct recent *recent;
 	struct opening *opening; /* NULL once it is open */
+	pthread_mutex_t check_lock; /* runs are compared with footers: across I/O */
 
 	pthread_mutex_t lock; /* of all below; never held across I/O */
 	struct run_list *list;
@@ -83,7 +86,7 @@ void directory_discard(struct directory *d, struct keyrun *run);
 /* Failures that say nothing about the file. */
 static inline bool directory_transient(int rc)
 {
-	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+	return io_is_passing(rc);
 }
 
 struct pack_name directory_pack_name(struct directory *d, uint32_t index);
@@ -91,6 +94,9 @@ int directory_note(struct directory *d, uint32_t index, uint32_t more, int state
 bool directory_gone(struct directory *d, uint32_t index); /* was the pack removed? */
 void directory_forget_settled(struct directory *d, uint32_t index); /* called with the lock held */
 uint64_t directory_number(struct directory *d); /* for a new run */
+
+/* directory_check.c: compares each run once; those that are wrong are marked damaged. 0; -ENOMEM and the like. */
+int directory_check_once(struct directory *d);
 
 /* directory_make.c */
 bool directory_flush_due(struct directory *d);

@@ -43,7 +43,7 @@ static void keep_in_memory(struct directory *d, uint32_t index)
 }
 
 /* Adds what a pack's footer says. 1; 0: it has none, and its entries were put into memory (*listed), or it was removed
- * (likewise), or it cannot be read at all; -errno: this time it could not be done. */
+ * (likewise), or it cannot be read, or not whole; -errno: this time it could not be done. */
 static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b, bool *listed)
 {
 	struct pack_name name = directory_pack_name(d, index);
@@ -61,7 +61,7 @@ static int gather(struct directory *d, uint32_t index, struct keyrun_builder *b,
 		return 0;
 	rc = pack.sealed ? keyrun_builder_add(b, index, name, &pack) : directory_load(d, index, &pack, NULL);
 	buf_free(&pack.entries);
-	*listed = !rc;
+	*listed = !rc && !pack.partial;
 	return rc ? rc : pack.sealed;
 }
 

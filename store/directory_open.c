@@ -1,7 +1,10 @@
 /* What a directory holds, when a store is opened, besides the runs that were found: the packs that are in none. */
+#include <errno.h>
+
 #include "store/directory_internal.h"
 #include "store/err.h"
 #include "store/log.h"
+#include "store/scope.h"
 
 /* When there is no room on the disk, or it fails, the memory must do. */
 static int load_pending(struct directory *d)
@@ -47,11 +50,19 @@ static int write_pending(struct directory *d)
 	return rc;
 }
 
+static bool is_copies(const struct recovered *pack)
+{
+	return pack->records && pack_entry_get(pack->entries.data, 0).head.kind == PACK_NOTE;
+}
+
 int directory_enter(struct directory *d, uint32_t index, struct pack_name name, const struct recovered *pack)
 {
 	struct opening *o = d->opening;
 	int rc;
 
+	if (is_copies(pack) && (pack->sealed || d->place.read_only) &&
+	    keyrun_builder_entries(&o->copies) + pack->records <= directory_limits.copies_entries)
+		return keyrun_builder_add(&o->copies, index, name, pack);
 	if (d->place.read_only || !pack->sealed)
 		return directory_load(d, index, pack, &o->sums);
 	rc = keyrun_builder_add(&o->pending, index, name, pack);
@@ -123,6 +134,58 @@ static int use_runs(struct directory *d)
 	return 0;
 }
 
+/* ---- packs of copies ---- */
+
+/* Counts the record that does not count out of the sums. *found: some run has the chunk too. */
+static int count_out(struct directory *d, const struct keyrun_entry *copy, bool *found)
+{
+	const struct run_list *list = d->list; /* nobody changes it yet */
+	struct directory_entry now, other;
+	bool counted = recent_get(d->recent, &copy->key, &now) && now.pack == copy->at.pack && now.off == copy->at.off;
+
+	for (size_t i = 0; counted && i < list->count; i++) {
+		int rc = keyrun_get(list->runs[i], &copy->key, &other);
+
+		if (directory_transient(rc))
+			return rc;
+		if (rc != 1)
+			continue;
+		*found = true;
+		counted = directory_newer(&now, &other);
+		directory_sums_add(&d->opening->sums, counted ? &other : &now, -1);
+	}
+	return 0;
+}
+
+/* A recoding may have been cut short before the packs went away that it copied. So that each chunk is counted once, also when the
+ * store is opened again, such copies stay in memory and in no run until a recoding has removed those packs. */
+static int load_copies(struct directory *d)
+{
+	const struct keyrun_built *packs = (const void *)d->opening->copies.packs.data;
+	struct keyrun_entry *entries = (void *)d->opening->copies.entries.data;
+	uint64_t count = keyrun_builder_entries(&d->opening->copies), pack_count = keyrun_builder_packs(&d->opening->copies);
+	scope_free bool *twice = calloc(pack_count + 1, sizeof *twice);
+	int rc = twice ? 0 : err_set(ENOMEM, "no memory to open a store");
+
+	for (uint64_t i = 0; !rc && i < count; i++) {
+		struct directory_entry entry = entries[i].at;
+
+		entry.pack = packs[entry.pack].index;
+		rc = recent_load(d->recent, &entries[i].key, &entry, &d->opening->sums);
+		if (!rc)
+			rc = directory_note(d, entry.pack, 1, PACK_OPEN);
+	}
+	for (uint64_t i = 0; !rc && i < count; i++) {
+		struct keyrun_entry copy = entries[i];
+
+		copy.at.pack = packs[copy.at.pack].index;
+		rc = count_out(d, &copy, &twice[entries[i].at.pack]);
+	}
+	for (uint64_t i = 0; !rc && i < pack_count; i++)
+		rc = directory_note(d, packs[i].index, 0, twice[i] || d->place.read_only ? PACK_OPEN : PACK_SETTLED);
+	return rc;
+}
+
 int directory_begin(struct directory *d, struct directory_sums *sums)
 {
 	struct opening *o = d->opening;
@@ -133,6 +196,8 @@ int directory_begin(struct directory *d, struct directory_sums *sums)
 
 	if (!rc)
 		rc = use_runs(d);
+	if (!rc)
+		rc = load_copies(d);
 	if (rc)
 		return rc;
 	*sums = o->sums;

@@ -10,7 +10,7 @@
 #include "store/log.h"
 #include "store/scope.h"
 
-enum { AGAIN_SECONDS = 60 };
+enum { AGAIN_SECONDS = 60, AGAIN_DOUBLED = 6 /* times at most: about an hour */ };
 #define RESERVE_BYTES (UINT64_C(1) << 30) /* is left to data when runs are merged */
 
 /* Packs that settle are not left waiting for a long merge to end. */
@@ -70,7 +70,8 @@ static size_t runs_of_tier(const struct run_list *list, uint64_t from, uint64_t 
 	for (size_t i = 0; i < list->count && count < KEYRUN_MERGE_MAX; i++) {
 		uint64_t more = list->runs[i]->head.entries;
 
-		if (more < from || more >= to || *entries + more > UINT32_MAX)
+		if (more < from || more >= to || *entries + more > UINT32_MAX ||
+		    __atomic_load_n(&list->runs[i]->damaged, __ATOMIC_RELAXED))
 			continue;
 		*entries += more;
 		chosen[count++] = list->runs[i];
@@ -139,29 +140,31 @@ static int tend_once(struct directory *d)
 	struct keyrun *chosen[KEYRUN_MERGE_MAX];
 	struct run_list *list;
 	size_t count;
-	int rc = 0;
+	int rc = 0, failed = 0;
 
 	if (directory_flush_due(d)) {
 		rc = directory_flush(d);
 		return rc ? rc : 1;
 	}
 	list = directory_list(d);
-	for (size_t i = 0; !rc && i < list->count; i++)
+	for (size_t i = 0; rc <= 0 && i < list->count; i++) { /* a pack that cannot be read holds up its own run only */
 		rc = tend_run(d, list->runs[i]);
-	count = rc ? 0 : choose(d, list, chosen);
+		failed = rc < 0 ? rc : failed;
+	}
+	count = rc > 0 || failed == -ECANCELED ? 0 : choose(d, list, chosen);
 	if (count)
 		rc = try_merge(d, chosen, count);
 	run_list_drop(list);
-	return rc;
+	return rc ? rc : failed;
 }
 
-/* Called with the lock held: until there is work, or another try is worth it. */
-static void rest(struct directory *d, bool failed)
+/* Called with the lock held: until there is work, or another try is worth it. failed: so many tries in a row did. */
+static void rest(struct directory *d, unsigned failed)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += AGAIN_SECONDS;
+	until.tv_sec += AGAIN_SECONDS << (failed < AGAIN_DOUBLED ? failed : AGAIN_DOUBLED);
 	d->resting = true;
 	pthread_cond_broadcast(&d->rested);
 	while (!d->stopping && !d->wanted)
@@ -187,17 +190,19 @@ static void warm_filters(struct directory *d)
 static void *tend(void *arg)
 {
 	struct directory *d = arg;
+	unsigned failed = 0; /* times in a row */
 	int rc = 1;
 
 	warm_filters(d);
 	pthread_mutex_lock(&d->lock);
 	while (!d->stopping) {
 		if (rc <= 0)
-			rest(d, rc < 0);
+			rest(d, failed);
 		if (d->stopping)
 			break;
 		pthread_mutex_unlock(&d->lock);
 		rc = tend_once(d);
+		failed = rc < 0 ? failed + 1 : 0;
 		pthread_mutex_lock(&d->lock);
 		if (rc < 0 && !d->stopping)
 			log_warn("%s; tried again later", err_text());

@@ -7,6 +7,8 @@
 #ifndef TOMOFS_IO_H
 #define TOMOFS_IO_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,6 +32,12 @@ struct io {
 
 /* The real one. */
 extern const struct io io_system;
+
+/* Was there no memory or no free descriptor? That says nothing about the file: the same may work the next time. */
+static inline bool io_is_passing(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
 
 /* All of len bytes: loops over short results and EINTR. 0 or -errno; reading past the end is -EBADMSG. */
 int io_read_all(const struct io *io, int fd, void *to, size_t len, uint64_t off);

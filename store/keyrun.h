@@ -23,7 +23,8 @@ struct keyrun {
 	uint32_t newest; /* the greatest index of these */
 	uint8_t *filter; /* all blocks, checked; NULL: they are read one by one; atomic */
 	uint64_t gone;	 /* so many of them are; atomic */
-	bool damaged;	 /* found out while reading; atomic */
+	bool damaged;	 /* found out while reading, or checking; atomic */
+	bool checked;	 /* the directory's check_lock */
 };
 
 /* "FOLDER/0000000012.keys" in a new string, or NULL. */
@@ -63,6 +64,16 @@ uint64_t keyrun_filter_bytes(const struct keyrun *run);
 /* 1: found, the newest entry whose pack is not gone; 0: not there; -EBADMSG: damaged where the key would be; -errno. Of
  * a damaged filter nothing is believed: it only makes the search longer. */
 int keyrun_get(struct keyrun *run, const struct key *key, struct directory_entry *entry);
+
+/* Finds out whether keyrun_get() comes upon entry number `at`, which has the key: asked for entries in order it reads each block of
+ * the filter once. 1, 0, -EBADMSG, -errno. */
+struct keyrun_finder {
+	struct keyrun *run;
+	uint64_t number; /* of the block that was read; UINT64_MAX: none yet */
+	const uint8_t *block;
+	uint8_t bytes[KEYRUN_BLOCK_BYTES];
+};
+int keyrun_finds(struct keyrun_finder *finder, const struct key *key, uint64_t at);
 
 /* Only a hint: the run will be asked for the key soon. So that the memory of many filters is waited for once. */
 void keyrun_expect(const struct keyrun *run, const struct key *key);

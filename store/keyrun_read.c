@@ -224,6 +224,19 @@ static int find_block(struct keyrun *run, uint64_t number, uint8_t bytes[KEYRUN_
 	return keyrun_block_whole(bytes, run->head.nonce, number) ? 0 : damaged(run, "the filter is damaged");
 }
 
+int keyrun_finds(struct keyrun_finder *f, const struct key *key, uint64_t at)
+{
+	uint64_t number = keyrun_block_of(key, f->run->head.blocks);
+	uint32_t first, end;
+	int rc = number == f->number ? 0 : find_block(f->run, number, f->bytes, &f->block);
+
+	f->number = rc ? UINT64_MAX : number;
+	if (rc)
+		return rc;
+	keyrun_block_range(f->block, &first, &end);
+	return keyrun_block_may_hold(f->block, key) && at >= first && at < end;
+}
+
 /* Which entries have the key if any has. 1; 0: none. */
 static int range_of(struct keyrun *run, const struct key *key, uint32_t *first, uint32_t *end)
 {

@@ -180,6 +180,23 @@ void pack_entry_put(struct buf *entries, const struct pack_head *head, uint64_t 
 	buf_u16(entries, 0);
 }
 
+/* False when it is too short to be said; then nothing was put. */
+bool pack_gap_put(struct buf *entries, uint64_t from, uint64_t to, uint64_t *records)
+{
+	while (to - from >= PACK_HEAD_BYTES) {
+		struct pack_head head = { .kind = PACK_GAP, .version = 1 };
+		uint64_t len = to - from - PACK_HEAD_BYTES;
+
+		if (len > PACK_PAYLOAD_MAX) /* what is left is long enough for another */
+			len = PACK_PAYLOAD_MAX - PACK_HEAD_BYTES;
+		head.stored_len = (uint32_t)len;
+		pack_entry_put(entries, &head, from);
+		++*records;
+		from += PACK_HEAD_BYTES + len;
+	}
+	return from == to;
+}
+
 struct pack_entry pack_entry_get(const uint8_t *entries, uint64_t i)
 {
 	struct cursor c = cursor_of(entries + i * PACK_ENTRY_BYTES, PACK_ENTRY_BYTES);
@@ -236,7 +253,7 @@ bool pack_trailer_get(const uint8_t bytes[PACK_TRAILER_BYTES], uint64_t seed, ui
 static bool entry_plausible(const struct pack_entry *e, uint64_t from, uint64_t end)
 {
 	return e->off >= from && e->off <= UINT32_MAX && e->off + PACK_HEAD_BYTES + e->head.stored_len <= end &&
-	       (e->head.kind == PACK_CHUNK || e->head.kind >= PACK_SKIP) && e->head.stored_len <= PACK_PAYLOAD_MAX &&
+	       e->head.kind && e->head.kind != PACK_FOOTER && e->head.stored_len <= PACK_PAYLOAD_MAX &&
 	       (e->head.kind != PACK_CHUNK ||
 		(e->head.plain_len && e->head.plain_len <= CHUNK_MAX && !key_is_hole(&e->head.key)));
 }

@@ -47,7 +47,7 @@ uint64_t pack_seed(const uint8_t header[PACK_HEADER_BYTES]);
 int pack_header_check(const struct settings *s, const uint8_t header[PACK_HEADER_BYTES], struct pack_name *name);
 
 /* Kinds from PACK_SKIP on may be passed over by a reader that does not know them. */
-enum pack_kind { PACK_CHUNK = 1, PACK_FOOTER = 2, PACK_SKIP = 0x80, PACK_NOTE = 0x80 };
+enum pack_kind { PACK_CHUNK = 1, PACK_FOOTER = 2, PACK_SKIP = 0x80, PACK_NOTE = 0x80, PACK_GAP = 0x81 };
 
 struct pack_head { /* of one record */
 	uint8_t kind;
@@ -66,6 +66,10 @@ enum { PACK_NOTE_BYTES = 4, PACK_NOTE_RECORD = PACK_HEAD_BYTES + PACK_NOTE_BYTES
 void pack_note_put(uint8_t payload[PACK_NOTE_BYTES], struct pack_head *head, uint32_t coding);
 /* Reads the record behind a pack's header: true when it is a note. */
 bool pack_note_get(const uint8_t record[PACK_NOTE_RECORD], uint64_t seed, uint32_t *coding);
+
+/* A gap stands only in footers: in these bytes of the pack (as many as a record of this stored_len has) there is no record, because
+ * power failed while they were written. */
+bool pack_gap_put(struct buf *entries, uint64_t from, uint64_t to, uint64_t *records);
 
 uint64_t pack_check(const void *payload, size_t len);
 /* off: where in the pack the record begins. */
@@ -89,7 +93,8 @@ void pack_footer_put(struct buf *b, const struct buf *entries, uint64_t seed, ui
 bool pack_trailer_get(const uint8_t bytes[PACK_TRAILER_BYTES], uint64_t seed, uint64_t size, uint64_t *footer_off,
 		      uint64_t *records);
 /* Checks a footer record (head and payload, of the length that the trailer implies): true when it is whole and lists
- * chunks that lie in order within the pack. */
+ * records that lie in order within the pack. They may be of kinds that are not known: those below PACK_SKIP are for others to
+ * complain about, and the chunks beside them are as good as any. */
 bool pack_footer_check(const uint8_t *footer, uint64_t seed, uint64_t footer_off, uint64_t records);
 
 #endif

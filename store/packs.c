@@ -141,6 +141,18 @@ bool packs_is_there(struct packs *p, uint32_t index)
 	return index < p->count && !p->all[index].gone;
 }
 
+void packs_correct_seed(struct packs *p, uint32_t index, uint64_t seed)
+{
+	scope_lock(&p->lock);
+	p->all[index].seed = seed;
+}
+
+uint64_t packs_seed(struct packs *p, uint32_t index)
+{
+	scope_lock(&p->lock);
+	return index < p->count ? p->all[index].seed : 0;
+}
+
 uint64_t packs_count(struct packs *p)
 {
 	scope_lock(&p->lock);
@@ -159,27 +171,57 @@ void packs_name(struct packs *p, uint32_t index, char text[PACK_NAME_MAX])
 	pack_name_text(p->all[index].name, text);
 }
 
-/* Called with the lock held. The fds of another pack that may be closed to make room for one more, if need be; *place is
- * a free place in the list (OPEN_MAX when there is none: then the new fds are not kept). */
-static struct fds make_room(struct packs *p, uint32_t *place)
+/* Called with the lock held. The fds of a pack that nobody reads, which are the caller's to close now; *place is its place in the
+ * list of open ones, free now (OPEN_MAX: there is none). */
+static struct fds take_idle(struct packs *p, uint32_t *place)
 {
-	if (p->opened < OPEN_MAX) {
-		*place = p->opened++;
-		return no_fds;
-	}
-	for (uint32_t tried = 0; tried < OPEN_MAX; tried++, p->hand = (p->hand + 1) % OPEN_MAX) {
-		struct pack *pack = &p->all[p->open[p->hand]];
-		struct fds fd = pack->fd;
+	for (uint32_t tried = 0; tried < p->opened; tried++) {
+		struct pack *pack;
+		struct fds fd;
 
+		*place = p->hand % p->opened;
+		p->hand = (*place + 1) % p->opened;
+		pack = &p->all[p->open[*place]];
+		fd = pack->fd;
 		if (pack->users)
 			continue;
-		*place = p->hand;
-		p->hand = (p->hand + 1) % OPEN_MAX;
 		pack->fd = no_fds;
 		return fd;
 	}
 	*place = OPEN_MAX;
 	return no_fds;
+}
+
+/* Called with the lock held. The fds of another pack that may be closed to make room for one more, if need be; *place is
+ * a free place in the list (OPEN_MAX when there is none: then the new fds are not kept). */
+static struct fds make_room(struct packs *p, uint32_t *place)
+{
+	if (p->opened == OPEN_MAX)
+		return take_idle(p, place);
+	*place = p->opened++;
+	return no_fds;
+}
+
+/* The process has no descriptor left: gives those of a pack that nobody reads back. False when there is none. */
+static bool give_back(struct packs *p)
+{
+	struct fds fd;
+	uint32_t place;
+
+	pthread_mutex_lock(&p->lock);
+	fd = take_idle(p, &place);
+	if (place < OPEN_MAX)
+		p->open[place] = p->open[--p->opened];
+	pthread_mutex_unlock(&p->lock);
+	close_fds(p, fd);
+	return place < OPEN_MAX;
+}
+
+static int open_file(struct packs *p, const char *path, int flags)
+{
+	int fd = p->io->open(p->io, path, flags, 0);
+
+	return (fd == -EMFILE || fd == -ENFILE) && give_back(p) ? p->io->open(p->io, path, flags, 0) : fd;
 }
 
 struct reading { /* one read of a pack's file */
@@ -202,7 +244,7 @@ static int open_pack(struct packs *p, struct reading *r)
 		path = NULL;
 		return err_set(ENOMEM, "no memory to open pack %s", text);
 	}
-	r->fd.cached = p->io->open(p->io, path, O_RDONLY, 0);
+	r->fd.cached = open_file(p, path, O_RDONLY);
 	if (r->fd.cached < 0)
 		return err_set(r->fd.cached == -ENOENT ? ESTALE : -r->fd.cached, "cannot open %s: %s", path, strerror(-r->fd.cached));
 	if (!__atomic_load_n(&p->no_direct, __ATOMIC_RELAXED))

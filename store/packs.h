@@ -26,6 +26,10 @@ bool packs_is_written(struct packs *packs, uint32_t index);
 void packs_remove(struct packs *packs, uint32_t index);
 bool packs_is_there(struct packs *packs, uint32_t index);
 
+/* The seed was not the one that the pack's records have. */
+void packs_correct_seed(struct packs *packs, uint32_t index, uint64_t seed);
+uint64_t packs_seed(struct packs *packs, uint32_t index); /* 0: there is no such pack */
+
 /* Those that are there; and the index behind the last one that was added. */
 uint64_t packs_count(struct packs *packs);
 uint32_t packs_end(struct packs *packs);

@@ -19,8 +19,9 @@ enum {
 	GAIN_PERCENT = 2,	/* for less a large pack is not copied */
 };
 
-/* Of a pack. AGED: old enough, though sealing has just changed its file. */
-enum known { UNKNOWN, AGED, DENSE, LEFT };
+/* Of a pack. AGED: old enough, though sealing has just changed its file. DENSE: its note says so. DONE: copied, or not worth it. LEFT:
+ * it cannot be copied whole. */
+enum known { UNKNOWN, AGED, DENSE, DONE, LEFT };
 
 struct recode {
 	struct compaction *compaction;
@@ -63,7 +64,7 @@ static unsigned threads_of(const struct store *s, const struct store_recode_opti
 static void forget(struct recode *r)
 {
 	for (uint32_t i = 0; i < r->known_count; i++)
-		if (r->known[i] == DENSE)
+		if (r->known[i] == DONE)
 			r->known[i] = UNKNOWN;
 }
 
@@ -237,9 +238,45 @@ static int recode_pack(struct round *r, uint32_t index, uint64_t size)
 		return rc;
 	if (rc)
 		log_warn("%s; the pack is not recoded", err_text());
-	r->result->packs_left += rc != 0;
-	r->recode->known[index] = rc ? LEFT : DENSE;
+	r->recode->known[index] = rc ? LEFT : DONE;
+	r->result->packs_left += rc && r->options->age_s; /* else they are counted at the end */
 	return 0;
+}
+
+/* There is nothing to do for the pack; whether all of it is understood its footer says. Its chunks are not read. */
+static int look_into_dense(struct round *r, uint32_t index)
+{
+	uint64_t before, after;
+	int rc = compaction_probe(r->recode->compaction, index, 0, &before, &after);
+
+	if (rc && rc != -EBADMSG)
+		return rc;
+	if (rc)
+		log_warn("%s; the pack is left as it is", err_text());
+	r->result->packs_left += rc != 0;
+	r->result->packs_dense += !rc;
+	return 0;
+}
+
+/* Who asked for all packs is told of those that stay as they are, also when it was found out earlier. */
+static int name_rest(struct round *r, uint32_t end)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && !r->options->age_s && i < end; i++) {
+		char name[PACK_NAME_MAX];
+
+		if (!packs_is_there(r->store->packs, i))
+			continue;
+		if (r->recode->known[i] == DENSE)
+			rc = look_into_dense(r, i);
+		if (r->recode->known[i] != LEFT)
+			continue;
+		packs_name(r->store->packs, i, name);
+		log_warn("pack %s cannot be copied whole; it stays as it is", name);
+		r->result->packs_left++;
+	}
+	return rc;
 }
 
 static void sum_sizes(struct round *r, uint32_t end)
@@ -270,7 +307,7 @@ static int recode_packs(struct round *r)
 		r->done += size;
 		tell_progress(r, 0);
 	}
-	return rc;
+	return rc ? rc : name_rest(r, end);
 }
 
 /* The copies that are finished give the room of their old packs back. */

@@ -74,11 +74,13 @@ int pack_read_footer(const struct io *io, int fd, uint64_t seed, uint64_t size, 
 
 struct job { /* recovery of one pack */
 	const struct io *io;
+	int fd;
 	const struct settings *settings;
 	const char *path;
 	struct pack_name name;
 	unsigned flags;
 	bool header_whole;
+	bool unreadable; /* the disk gave errors */
 	bool noted; /* only a note was found so far, which is nothing worth keeping by itself */
 	uint64_t size;
 	struct recovered *out;
@@ -99,9 +101,16 @@ static int take_record(void *ctx, const struct pack_head *head, uint64_t off, co
 
 static void say_damaged(void *ctx, uint64_t from, uint64_t to, const struct key *key)
 {
-	const struct job *j = ctx;
+	struct job *j = ctx;
 	char text[KEY_TEXT_MAX] = "not known";
 
+	/* Nobody was told that it is there: what is promised was synced, and then all before it was, too. */
+	if (j->flags & RECOVER_SETTLE && recover_torn(j->io, j->fd, from, to, j->size) == 1 &&
+	    pack_gap_put(&j->out->entries, from, to, &j->out->records)) {
+		log_info("%s: bytes %llu to %llu were not written to their end", j->path, (unsigned long long)from,
+			 (unsigned long long)to - 1);
+		return;
+	}
 	if (key)
 		key_text(key, text);
 	log_error("%s: bytes %llu to %llu are damaged (chunk: %s)", j->path, (unsigned long long)from,
@@ -130,6 +139,9 @@ static int learn_seed(struct job *j, int fd)
 	err_set(EBADMSG, "the file is shorter than a header");
 	if (j->size >= sizeof header) {
 		rc = io_read_all(j->io, fd, header, sizeof header, 0);
+		if (io_is_passing(rc))
+			return err_set(-rc, "%s: reading the header: %s", j->path, strerror(-rc));
+		j->unreadable = rc != 0;
 		rc = rc ? err_set(EBADMSG, "reading the header: %s", strerror(-rc))
 			: pack_header_check(j->settings, header, &own);
 	}
@@ -181,7 +193,7 @@ static int finish(struct job *j, const struct walk *walk)
 	bool empty;
 	int rc;
 
-	if (walk->unreadable) {
+	if (j->unreadable) {
 		log_error("%s: the disk cannot read all of it; left as it is", j->path);
 		return 0;
 	}
@@ -217,37 +229,46 @@ static int walk_through(struct job *j, int fd, bool may_finish)
 
 	if (rc)
 		return err_set(-rc, "%s: no memory to look through it", j->path);
+	j->unreadable |= walk.unreadable;
 	return may_finish ? finish(j, &walk) : 0;
 }
 
 static int look_into(struct job *j, int fd)
 {
 	scope_buf struct buf footer = { 0 };
-	uint64_t footer_off;
+	uint64_t footer_off, records = UINT64_MAX; /* as a trailer says */
 	int64_t size = j->io->size(j->io, fd);
 	int rc;
 
 	if (size < 0)
 		return err_set((int)-size, "%s: %s", j->path, strerror((int)-size));
+	j->fd = fd;
 	j->size = (uint64_t)size;
 	if (j->flags & RECOVER_SETTLE)
 		settle(j, fd);
 	rc = learn_seed(j, fd);
 	if (rc)
 		return rc;
-	rc = pack_read_footer(j->io, fd, j->out->seed, j->size, &footer, &j->out->records, &footer_off);
+	rc = pack_read_footer(j->io, fd, j->out->seed, j->size, &footer, &records, &footer_off);
+	if (io_is_passing(rc))
+		return err_set(-rc, "%s: reading the footer: %s", j->path, strerror(-rc));
 	if (rc == 1) {
 		j->out->sealed = true;
+		j->out->records = records;
 		footer.len -= PACK_HEAD_BYTES;
 		memmove(footer.data, footer.data + PACK_HEAD_BYTES, footer.len); /* in place: it may be 10 MiB */
 		j->out->entries = footer;
 		footer = (struct buf) { 0 };
 		return 0;
 	}
+	if (rc == -EBADMSG && j->flags & RECOVER_SETTLE &&
+	    recover_torn(j->io, fd, footer_off, j->size - PACK_TRAILER_BYTES, j->size) == 1)
+		rc = 0; /* the last thing its writer did: it is written again */
 	if (rc)
 		log_error("%s: the footer is damaged or cannot be read; looking through all of it", j->path);
-	j->out->records = 0;
-	return walk_through(j, fd, !rc && (j->flags & RECOVER_WRITE));
+	rc = walk_through(j, fd, !rc && (j->flags & RECOVER_WRITE));
+	j->out->partial = j->unreadable && j->out->records != records;
+	return rc;
 }
 
 int recover_pack(const struct io *io, const struct settings *settings, const char *folder, struct pack_name name,

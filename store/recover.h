@@ -44,6 +44,7 @@ struct recovered {
 	uint64_t seed;
 	uint64_t size; /* of the file */
 	bool sealed;
+	bool partial; /* the disk could not read all of it: there may be records that are not listed */
 	uint64_t records;
 	struct buf entries; /* as in a footer, see pack_entry_get(); the caller frees it */
 };
@@ -55,8 +56,13 @@ enum recover_flags {
 
 /* What a pack holds. 0; -ENOENT: it was empty (and is removed when writing) or is gone; -EXDEV: of another store;
  * -EINVAL: of a newer format; -errno. With a sentence; damage that leaves other chunks readable is logged and is no
- * failure. */
+ * failure. Where the disk gives read errors nothing is cut, written or removed, and out->partial is set unless the trailer says
+ * that all records were found. */
 int recover_pack(const struct io *io, const struct settings *settings, const char *folder, struct pack_name name,
 		 unsigned flags, struct recovered *out);
+
+/* Does a sector of bytes from..to-1 of a file of `size` bytes, in which no record is whole, read as zeros? So looks a write that power cut short, when the disk
+ * had come to its later sectors before its earlier ones: 1. A damaged byte does not: 0. -errno. */
+int recover_torn(const struct io *io, int fd, uint64_t from, uint64_t to, uint64_t size);
 
 #endif

@@ -109,7 +109,9 @@ struct store_recode_options {
 };
 struct store_recode_result {
 	uint64_t packs;	       /* removed */
-	uint64_t packs_left;   /* which stay as they are; logged once each */
+	uint64_t packs_left;   /* which stay as they are, damaged or not understood; each is logged. Each counts once, but in every call with
+				* age_s 0 that comes to its end */
+	uint64_t packs_dense;  /* age_s 0: which were coded so already; their chunks were not read */
 	uint64_t chunks;       /* copied */
 	uint64_t bytes_before; /* of these, record heads included */
 	uint64_t bytes_after;
@@ -120,7 +122,7 @@ struct store_recode_result {
 int store_recode(struct store *store, const struct store_recode_options *options, struct store_recode_result *result);
 
 struct store_stats {
-	uint64_t chunks;          /* in packs */
+	uint64_t chunks;          /* in packs; what was stored again after damage may count twice when the store is opened (directory.h) */
 	uint64_t plain_bytes;     /* of those chunks */
 	uint64_t stored_bytes;    /* as they are in packs, record headers included */
 	uint64_t packs;
@@ -134,7 +136,8 @@ struct store_stats {
 void store_stats(struct store *store, struct store_stats *stats);
 const char *store_codec_name(unsigned number); /* NULL beyond the last */
 
-/* Reads every pack in the store's folder, checks every record and decodes every chunk, in parallel. Calls damaged() (one
+/* Reads every pack in the store's folder, checks every record and decodes every chunk, in parallel, and compares the key runs with
+ * the packs (a run that is wrong is made again by the next writer). Calls damaged() (one
  * at a time) for each thing that is wrong. Works beside a mount on sealed packs and whole records. 0 and the counts;
  * -errno only when it could not look. Memory: some 10 MiB a core, at most 200 MiB; the page cache is left without what was
  * read. */

@@ -16,7 +16,7 @@ int store_check_failed(struct store *s)
 
 static bool try_later(int rc)
 {
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM;
+	return rc == -ENOSPC || rc == -EDQUOT || io_is_passing(rc);
 }
 
 /* Keeps a failure that no later success can make good, with its sentence. */

@@ -38,13 +38,24 @@ static int compare_stored(struct store *s, const struct key *key, const struct d
 	uint8_t *found = plain ? buf_reserve(plain, len) : NULL;
 	int rc = found ? store_fetch(s, key, held, found) : err_set(ENOMEM, "no memory to compare a chunk");
 
-	if (rc == -ENOMEM)
+	if (io_is_passing(rc))
 		return rc;
 	if (rc) {
 		log_warn("%s; it is stored again", err_text());
 		return KNOWN_DAMAGED;
 	}
 	return memcmp(found, bytes, len) == 0 ? KNOWN_SAME : differs(s, key, held, found);
+}
+
+/* The directory says another length. So does the pack? */
+static int compare_found(struct store *s, const struct key *key, const void *bytes, size_t len)
+{
+	struct directory_entry held;
+	int rc = directory_search(s->directory, key, &held);
+
+	if (rc < 0)
+		return rc;
+	return rc && held.plain_len == len ? compare_stored(s, key, &held, bytes, len) : collision(key);
 }
 
 /* Compares the bytes with what is held under the key; the key alone proves nothing. A held chunk that cannot be read
@@ -56,7 +67,7 @@ static int compare(struct store *s, const struct key *key, const struct director
 	int rc;
 
 	if (held->plain_len != len)
-		return collision(key);
+		return compare_found(s, key, bytes, len);
 	if (!cache_peek(s->cache, key, len, &chunk))
 		return compare_stored(s, key, held, bytes, len);
 	rc = memcmp(chunk->bytes, bytes, len) == 0 ? KNOWN_SAME : collision(key);
@@ -109,6 +120,8 @@ static int find_or_claim(struct store *s, struct claim *claim, const void *bytes
 
 		store_claim(s, claim);
 		known = directory_get(s->directory, &claim->key, &held);
+		if (known == -EIO)
+			known = 0; /* a pack that cannot be read may have it: once more does no harm */
 		if (!known)
 			claim->replaces = false;
 		if (!known || (known > 0 && claim->replaces && same_place(&held, &claim->before)))
@@ -152,30 +165,30 @@ static int enter(struct store *s, const struct claim *claim, const struct direct
 	return 0;
 }
 
-static int append_chunk(struct store *s, const struct claim *claim, size_t len, const struct buf *payload,
+static int append_chunk(struct store *s, const struct claim *claim, size_t len, const void *payload, size_t payload_len,
 			enum codec codec)
 {
 	struct pack_head head = { .kind = PACK_CHUNK,
 				  .version = 1,
 				  .codec = (uint8_t)codec,
 				  .plain_len = (uint32_t)len,
-				  .stored_len = (uint32_t)payload->len,
+				  .stored_len = (uint32_t)payload_len,
 				  .key = claim->key };
 	struct directory_entry entry = { .stored_len = head.stored_len,
 					 .plain_len = head.plain_len,
 					 .codec = head.codec };
-	int rc = store_room(s, PACK_HEAD_BYTES + payload->len);
+	int rc = store_room(s, PACK_HEAD_BYTES + payload_len);
 
 	if (!rc)
 		rc = store_need_features(s, settings_codec_feature(codec));
 	if (!rc && claim->replaces)
 		rc = store_append_not_before(s, claim->before.pack);
 	if (!rc)
-		rc = store_append(s, &head, payload->data, &entry);
+		rc = store_append(s, &head, payload, &entry);
 	if (!rc)
 		rc = enter(s, claim, &entry);
 	if (!rc)
-		store_room_used(s, PACK_HEAD_BYTES + payload->len);
+		store_room_used(s, PACK_HEAD_BYTES + payload_len);
 	return rc;
 }
 
@@ -184,9 +197,13 @@ static int write_chunk(struct store *s, const struct chunk_plan *plan, uint64_t 
 {
 	struct buf *payload = scratch_take(SCRATCH_PAYLOAD);
 	enum codec codec;
-	int rc = payload ? codec_encode(plan, off, bytes, len, payload, &codec) : -ENOMEM;
+	int rc = payload ? codec_encode_unless_plain(plan, off, bytes, len, payload, &codec) : -ENOMEM;
 
-	return rc ? rc : append_chunk(s, claim, len, payload, codec);
+	if (rc)
+		return rc;
+	if (codec == CODEC_NONE)
+		return append_chunk(s, claim, len, bytes, len, codec);
+	return append_chunk(s, claim, len, payload->data, payload->len, codec);
 }
 
 int store_put(struct store *s, const struct chunk_plan *plan, uint64_t off, const void *bytes, size_t len,

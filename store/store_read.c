@@ -28,7 +28,7 @@ static int read_record(struct store *s, const struct key *key, const struct dire
 	int rc;
 
 	rc = packs_fetch(s->packs, entry->pack, entry->off, room, len, &record, &seed);
-	if (rc == -ENOMEM || rc == -ESTALE)
+	if (io_is_passing(rc) || rc == -ESTALE)
 		return rc;
 	if (rc)
 		return damaged(s, key, entry, err_text());
@@ -102,25 +102,51 @@ int store_fetch_check(struct store *s, const struct key *key, const struct direc
 	return key_equal(&found, key) ? 0 : damaged(s, key, entry, "the decoded bytes do not match the key");
 }
 
+/* found: what the directory said. */
+static int load_from(struct store *s, const struct key *key, int found, const struct directory_entry *entry, void *to, size_t len)
+{
+	char text[KEY_TEXT_MAX];
+	int rc;
+
+	if (found < 0)
+		return found;
+	if (!found) {
+		key_text(key, text);
+		return err_set(EIO, "chunk %s is in no pack of the store", text);
+	}
+	if (entry->plain_len != len)
+		return damaged(s, key, entry, "it has another length than the one asked for");
+	rc = store_fetch(s, key, entry, to);
+	return rc ? rc : store_fetch_check(s, key, entry, to);
+}
+
+static bool same_entry(const struct directory_entry *a, const struct directory_entry *b)
+{
+	return a->pack == b->pack && a->off == b->off && a->stored_len == b->stored_len && a->plain_len == b->plain_len &&
+	       a->codec == b->codec;
+}
+
+/* It was looked for in vain. Are the keys to blame? Then the packs say where it is. */
+static int load_again(struct store *s, const struct key *key, int found, const struct directory_entry *entry, void *to, size_t len)
+{
+	scope_free char *why = strdup(err_text());
+	struct directory_entry other;
+	uint64_t seed = packs_seed(s->packs, found == 1 ? entry->pack : UINT32_MAX);
+	int rc = directory_search(s->directory, key, &other);
+	bool new = rc == 1 && (found != 1 || !same_entry(entry, &other) || packs_seed(s->packs, entry->pack) != seed);
+
+	return new ? load_from(s, key, rc, &other, to, len) : err_set(EIO, "%s", why ? why : "");
+}
+
 /* For the cache. */
 static int load(void *ctx, const struct key *key, void *to, size_t len)
 {
 	struct store *s = ctx;
 	struct directory_entry entry;
-	char text[KEY_TEXT_MAX];
-	int rc;
+	int found = directory_get(s->directory, key, &entry);
+	int rc = load_from(s, key, found, &entry, to, len);
 
-	rc = directory_get(s->directory, key, &entry);
-	if (rc < 0)
-		return rc;
-	if (!rc) {
-		key_text(key, text);
-		return err_set(EIO, "chunk %s is in no pack of the store", text);
-	}
-	if (entry.plain_len != len)
-		return damaged(s, key, &entry, "it has another length than the one asked for");
-	rc = store_fetch(s, key, &entry, to);
-	return rc ? rc : store_fetch_check(s, key, &entry, to);
+	return rc == -EIO ? load_again(s, key, found, &entry, to, len) : rc;
 }
 
 int store_get(struct store *s, const struct key *key, size_t chunk_len, struct cache_chunk **chunk)

@@ -29,6 +29,13 @@ struct check { /* of one pack */
 
 #define complain(c, ...) verify_complain((c)->run, (c)->text, __VA_ARGS__)
 
+/* Was power cut while the last writer wrote this? The next one notes it. */
+static bool is_torn(const struct check *c, uint64_t from, uint64_t to)
+{
+	return !c->listed && c->name.epoch >= c->run->epoch &&
+	       recover_torn(c->run->store->io, c->fd, from, to, c->size) == 1;
+}
+
 static bool same_head(const struct pack_head *a, const struct pack_head *b)
 {
 	return a->kind == b->kind && a->version == b->version && a->codec == b->codec && a->domain == b->domain &&
@@ -91,11 +98,28 @@ static int check_record(void *ctx, const struct pack_head *head, uint64_t off, c
 	return 0;
 }
 
+/* Does the footer say that there is nothing in these bytes? */
+static bool is_listed_gap(struct check *c, uint64_t from, uint64_t to)
+{
+	const uint8_t *entries = c->footer.data + PACK_HEAD_BYTES;
+
+	for (uint64_t i = c->next; c->listed && from < to && i < c->records; i++) {
+		struct pack_entry e = pack_entry_get(entries, i);
+
+		if (e.off > from || e.head.kind != PACK_GAP)
+			break;
+		from = e.off + PACK_HEAD_BYTES + e.head.stored_len;
+	}
+	return from == to;
+}
+
 static void check_gap(void *ctx, uint64_t from, uint64_t to, const struct key *key)
 {
 	struct check *c = ctx;
 	char text[KEY_TEXT_MAX];
 
+	if (is_listed_gap(c, from, to) || is_torn(c, from, to))
+		return;
 	if (!key) {
 		complain(c, "bytes %llu to %llu hold no whole record", (unsigned long long)from,
 			 (unsigned long long)to - 1);
@@ -116,6 +140,8 @@ static int check_header(struct check *c, int fd)
 		complain(c, "the header cannot be read: %s", strerror(-rc));
 	if (!rc) {
 		rc = pack_header_check(settings, header, &own);
+		if (rc == -EBADMSG && is_torn(c, 0, sizeof header))
+			rc = 0;
 		if (rc)
 			complain(c, "%s", err_text());
 		else if (pack_name_compare(own, c->name) != 0)
@@ -182,8 +208,10 @@ static int check_open(struct check *c, int fd)
 	rc = pack_read_footer(io, fd, c->seed, c->size, &c->footer, &c->records, &c->footer_off);
 	if (rc == -ENOMEM)
 		return err_set(ENOMEM, "no memory to verify a pack");
-	c->sealed = rc == 1 || rc == -EBADMSG;
 	c->listed = rc == 1;
+	if (rc == -EBADMSG && is_torn(c, c->footer_off, c->size - PACK_TRAILER_BYTES))
+		rc = 0;
+	c->sealed = rc == 1 || rc == -EBADMSG;
 	if (rc == -EBADMSG)
 		complain(c, "the footer is damaged");
 	return walk_through(c, fd);
@@ -368,6 +396,8 @@ int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentenc
 		if (!rc)
 			rc = check_all(&run);
 	}
+	if (!rc)
+		rc = directory_check(s->directory, verify_tell, &run);
 	pthread_mutex_destroy(&run.lock);
 	buf_free(&run.growing);
 	return rc;

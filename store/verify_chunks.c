@@ -24,6 +24,16 @@ struct batch {
 	struct buf bytes;
 };
 
+void verify_tell(void *ctx, const char *sentence)
+{
+	struct verify *run = ctx;
+
+	scope_lock(&run->lock); /* one at a time, as the header promises */
+	run->counts->damaged++;
+	if (run->damaged)
+		run->damaged(run->ctx, sentence);
+}
+
 void verify_complain(struct verify *run, const char *pack, const char *fmt, ...)
 {
 	scope_buf struct buf sentence = { 0 };
@@ -33,10 +43,7 @@ void verify_complain(struct verify *run, const char *pack, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vprintf(&sentence, fmt, ap);
 	va_end(ap);
-	scope_lock(&run->lock); /* one at a time, as the header promises */
-	run->counts->damaged++;
-	if (run->damaged)
-		run->damaged(run->ctx, buf_text(&sentence));
+	verify_tell(run, buf_text(&sentence));
 }
 
 /* 0 or -ENOMEM; damage is told. */

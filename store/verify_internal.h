@@ -27,6 +27,8 @@ struct verify { /* the whole run */
 	uint64_t done, all; /* bytes of packs, for those who watch */
 };
 
+/* A sentence to the caller of store_verify(). ctx: struct verify. Any thread. */
+void verify_tell(void *ctx, const char *sentence);
 /* "pack NAME: ..." to the caller of store_verify(). Any thread. */
 void verify_complain(struct verify *run, const char *pack, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -63,3 +63,14 @@ check "same bytes, 3" cmp "$work/scan3.raw" "$mnt/datasets/scan3/scan3.raw"
 umount_store
 check "verify" "$tomofs" verify "$store"
 refuse "bad option" "$tomofs" mount "$store" "$mnt" -o dense_after=soon
+
+# Packs that are dense already are not read, and it says so; one whose list of chunks is damaged is named.
+out=$("$tomofs" densify "$store" 2>&1) || fail "densify with nothing to do: $out"
+[[ $out == *"coded so already"* ]] || fail "nothing is said of packs that are dense: $out"
+pack=$(ls -S "$store/packs" | head -n 1)
+flip() { $python - "$store/packs/$pack" <<<'import sys; f = open(sys.argv[1], "r+b"); f.seek(-50, 2); b = f.read(1); f.seek(-50, 2); f.write(bytes([b[0] ^ 1]))'; }
+flip
+out=$("$tomofs" densify "$store" 2>&1) && fail "densify is content with a damaged pack: $out"
+[[ $out == *"$pack"*"is left as it is"* && $out == *"1 packs stay as they are"* ]] || fail "the damaged pack is not named: $out"
+flip
+check "verify" "$tomofs" verify "$store"

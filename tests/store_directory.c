@@ -11,6 +11,7 @@
 
 #include "store/log.h"
 #include "tests/lib/directory_lab.h"
+#include "tests/lib/tamper.h"
 
 static uint64_t seed = 3;
 
@@ -219,6 +220,61 @@ static void test_replaced(const char *path)
 	store_close(store);
 }
 
+/* ---- what memory did to a run before its checks were made (tamper.h) ---- */
+
+static void note_run(void *ctx, const char *sentence)
+{
+	*(size_t *)ctx += strstr(sentence, ".keys") != NULL;
+}
+
+/* Wrong runs that verify names, each once. */
+static size_t wrong_runs(struct store *store)
+{
+	struct store_verify counts;
+	size_t named = 0;
+
+	CHECK_RC(store_verify(store, note_run, &named, &counts));
+	CHECK(counts.damaged >= named);
+	return named;
+}
+
+/* Verify names every one, and each chunk is found by a reader and by a writer, who makes it right. */
+static void test_tampered(const char *path)
+{
+	struct store *store = created(path);
+
+	for (size_t i = 0; i < 500; i++)
+		CHECK_RC(put(store, i));
+	tampering.settings = store->settings;
+	for (int round = 0; round < 2 * TAMPERINGS; round++) {
+		size_t runs;
+
+		directory_idle(store->directory);
+		CHECK(wrong_runs(store) == 0);
+		store_close(store);
+		tampering.kind = round % TAMPERINGS;
+		runs = each_run(tamper);
+		store = opened(path, &quick, STORE_READ_ONLY);
+		CHECK(wrong_runs(store) == runs && wrong_runs(store) == runs);
+		check_there(store, 0, 500, CHUNKS);
+		store_close(store);
+		store = opened(path, &quick, STORE_READ_ONLY);
+		check_there(store, 0, 500, CHUNKS);
+		store_close(store);
+		store = opened(path, &quick, 0);
+		if (round < TAMPERINGS)
+			check_there(store, 0, 500, CHUNKS);
+		for (size_t i = 0; round >= TAMPERINGS && i < 500; i++)
+			CHECK_RC(put(store, i)); /* that they are there already need not be known */
+		if (tampering.kind == TAMPER_SUMS || round >= TAMPERINGS)
+			CHECK(wrong_runs(store) <= runs);
+		directory_idle(store->directory);
+		check_there(store, 0, 500, 500);
+	}
+	CHECK(wrong_runs(store) == 0);
+	store_close(store);
+}
+
 struct beside {
 	const char *path;
 	struct store *store;
@@ -283,7 +339,7 @@ static void test_threads(const char *path)
 int main(void)
 {
 	static void (*const tests[])(const char *path) = { test_grow,	test_gone,     test_packs_gone,
-							   test_damage, test_replaced, test_threads };
+							   test_damage, test_tampered, test_replaced, test_threads };
 	const char *dir = check_tmpdir();
 
 	log_set_level(LOG_ERROR); /* the failures are meant */

@@ -2,7 +2,9 @@
  * The directory on a disk that fails for its runs, or loses power: puts and reads never see it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "store/log.h"
 #include "tests/lib/directory_lab.h"
@@ -161,9 +163,76 @@ static void test_power(const char *path)
 	faultio_free(f);
 }
 
+static bool of_packs[FDS], unreadable; /* atomic */
+
+static int open_noted(const struct io *io, const char *path, int flags, mode_t mode)
+{
+	int fd = quick.open(io, path, flags, mode);
+
+	if (fd >= 0 && fd < FDS)
+		__atomic_store_n(&of_packs[fd], strstr(path, ".pack") != NULL, __ATOMIC_RELAXED);
+	return fd;
+}
+
+static int64_t pread_noted(const struct io *io, int fd, void *to, size_t len, uint64_t off)
+{
+	bool fails = __atomic_load_n(&unreadable, __ATOMIC_RELAXED) && fd < FDS && __atomic_load_n(&of_packs[fd], __ATOMIC_RELAXED);
+
+	return fails ? -EIO : quick.pread(io, fd, to, len, off);
+}
+
+static void flip_pages(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	for (off_t at = KEYRUN_PAGE_BYTES + 50; pread(fd, &byte, 1, at) == 1; at += KEYRUN_PAGE_BYTES) {
+		byte ^= 1;
+		CHECK(pwrite(fd, &byte, 1, at) == 1);
+	}
+	close(fd);
+}
+
+/* A run is damaged, and for a while the packs cannot be read that have what it had: no chunk is said not to be there. */
+static void test_unreadable(const char *path)
+{
+	struct store *store = created(path);
+	struct io io = quick;
+	size_t unknown = 0;
+
+	io.open = open_noted;
+	io.pread = pread_noted;
+	store_close(store);
+	store = opened(path, &io, 0);
+	for (size_t i = 0; i < 300; i++)
+		CHECK_RC(put(store, i));
+	directory_idle(store->directory);
+	each_run(flip_pages);
+	__atomic_store_n(&unreadable, true, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < 300; i++) {
+		struct directory_entry entry;
+		int rc = directory_get(store->directory, &keys[i], &entry);
+
+		CHECK(rc == 1 || rc == -EIO);
+		unknown += rc == -EIO;
+		if (i % 7 == 0)
+			CHECK(get(store, i) == -EIO || rc == 1);
+		if (i % 50 == 0)
+			CHECK_RC(put(store, i)); /* who writes goes on */
+	}
+	CHECK(unknown > 100);
+	directory_idle(store->directory);
+	__atomic_store_n(&unreadable, false, __ATOMIC_RELAXED);
+	check_there(store, 0, 300, CHUNKS - 10);
+	store_close(store);
+	store = opened(path, &io, 0);
+	check_there(store, 0, 300, CHUNKS - 10);
+	store_close(store);
+}
+
 int main(void)
 {
-	static void (*const tests[])(const char *path) = { test_failing_runs, test_power };
+	static void (*const tests[])(const char *path) = { test_failing_runs, test_power, test_unreadable };
 	const char *dir = check_tmpdir();
 
 	log_set_level(LOG_ERROR); /* the failures are meant */

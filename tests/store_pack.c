@@ -415,6 +415,65 @@ static void test_pack_in_chunk(void)
 	buf_free(&pack.entries);
 }
 
+/* The nth read fails, once or as all after it do: nothing is cut, written over or removed because of that, and who did not see
+ * all of it knows so. */
+static void check_unreadable(bool seal, bool once, bool renamed, uint64_t nth)
+{
+	static const struct pack_name other = { 3, 42 };
+	struct faultio *f = faultio_new();
+	struct recovered pack;
+	char moved[600];
+	int rc;
+
+	snprintf(moved, sizeof moved, "%s/0000000003-0000000042.pack", folder);
+	write_pack(seal);
+	if (renamed)
+		CHECK(rename(path, moved) == 0);
+	(once ? faultio_fail : faultio_fail_from)(f, FAULT_READ, nth, EIO);
+	rc = recover_pack(faultio_io(f), &settings, folder, renamed ? other : name, RECOVER_WRITE, &pack);
+	CHECK(rc || pack.records == RECORDS || pack.partial);
+	CHECK(!seal || rc || pack.sealed || pack.partial || once);
+	buf_free(&pack.entries);
+	faultio_free(f);
+	if (renamed)
+		CHECK(rename(moved, path) == 0);
+	pack = recovered(RECOVER_WRITE, 0);
+	check_lists(&pack, ALL);
+	CHECK(pack.sealed && !pack.partial);
+	buf_free(&pack.entries);
+}
+
+static void test_unreadable(void)
+{
+	for (unsigned i = 0; i < 8; i++)
+		for (uint64_t nth = 1; nth < 6; nth++)
+			check_unreadable(i & 1, i & 2, i & 4, nth);
+}
+
+/* A record of a kind that is not known hides none of the others, and costs no look through the whole pack. */
+static void test_unknown_kind(void)
+{
+	struct pack_head head = { .kind = 7, .version = 3, .plain_len = 9, .stored_len = PAYLOAD_ROOM };
+	struct faultio *f = faultio_new();
+	struct appender *a = new_pack(&io_system);
+	struct recovered pack;
+	uint64_t off;
+
+	add(a, 0, 4);
+	CHECK_RC(appender_add(a, &head, records[0].payload, &off));
+	add(a, 4, RECORDS);
+	CHECK_RC(appender_sync(a));
+	appender_drop(a);
+	pack = recovered(RECOVER_WRITE, 0);
+	CHECK(pack.sealed && pack.records == RECORDS + 1);
+	buf_free(&pack.entries);
+	CHECK_RC(recover_pack(faultio_io(f), &settings, folder, name, 0, &pack));
+	CHECK(pack.sealed && pack.records == RECORDS + 1 && faultio_calls(f, FAULT_READ) <= 3);
+	CHECK(pack_entry_get(pack.entries.data, 4).head.kind == 7 && pack_entry_get(pack.entries.data, 5).off == records[4].off);
+	buf_free(&pack.entries);
+	faultio_free(f);
+}
+
 int main(void)
 {
 	CHECK_RC(settings_make(&settings));
@@ -434,5 +493,7 @@ int main(void)
 	test_damaged_seal();
 	test_early_footer();
 	test_pack_in_chunk();
+	test_unreadable();
+	test_unknown_kind();
 	return check_done();
 }

@@ -120,6 +120,25 @@ static void test_faults(void)
 	faultio_free(f);
 }
 
+/* Without a descriptor for one more pack that of another one that nobody reads is given up. */
+static void test_no_descriptor(void)
+{
+	struct faultio *f = faultio_new();
+	struct packs *packs;
+
+	for (uint64_t i = 0; i < 3; i++)
+		write_pack((struct pack_name) { 1, i + 1 }, 80000);
+	packs = open_packs(faultio_io(f), 3);
+	CHECK_RC(fetch(packs, 0, 5000, 70000, 0));
+	CHECK_RC(fetch(packs, 1, 5000, 70000, 0));
+	for (uint32_t i = 0; i < 12; i++) {
+		faultio_fail(f, FAULT_OPEN, 1, i % 2 ? EMFILE : ENFILE);
+		CHECK_RC(fetch(packs, (i + 2) % 3, 100, 70000, 0));
+	}
+	packs_free(packs);
+	faultio_free(f);
+}
+
 static size_t open_files(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -172,6 +191,7 @@ int main(void)
 	write_pack((struct pack_name) { 1, 1 }, BYTES);
 	test_all_places();
 	test_faults();
+	test_no_descriptor();
 	test_many();
 	return check_done();
 }

@@ -68,6 +68,17 @@ static void check_sound(struct store *store)
 	CHECK(counts.damaged == 0);
 }
 
+/* A store that was closed has the first chunks, and nothing is damaged. */
+static void check_closed(const char *path, size_t count)
+{
+	struct store *store = opened(path, NULL);
+
+	for (size_t i = 0; i < count; i++)
+		CHECK_RC(get(store, i));
+	check_sound(store);
+	store_close(store);
+}
+
 struct job {
 	struct store *store;
 	size_t turn;
@@ -162,6 +173,52 @@ static void test_full_disk(const char *path)
 		CHECK_RC(get(store, i));
 	check_sound(store);
 	store_close(store);
+	faultio_free(f);
+}
+
+/* No descriptor or no memory to open a pack with: what is asked then fails with a sentence, and works the next time. */
+static void test_cannot_open(const char *path)
+{
+	static const int codes[] = { EMFILE, ENFILE, ENOMEM };
+	struct faultio *f = faultio_new();
+	struct store_stats stats;
+	size_t count = 30;
+
+	CHECK_RC(store_create(path));
+	for (size_t k = 0; k < 5; k++, count += 20) {
+		struct store *store = opened(path, faultio_io(f));
+		struct key key;
+		int rc = 0;
+
+		for (size_t i = 0; !k && i < count; i++)
+			CHECK_RC(put(store, i, &keys[i]));
+		if (!k)
+			CHECK_RC(store_sync(store));
+		store_close(store);
+		store = opened(path, faultio_io(f));
+		directory_idle(store->directory);
+		faultio_fail_from(f, k < 3 ? FAULT_OPEN : FAULT_SYNC_DIR, 1, codes[k % 3]);
+		if (k < 3) {
+			CHECK(get(store, 3) == -codes[k] && strstr(err_text(), ".pack"));
+			CHECK(put(store, 3, &key) == -codes[k] && strstr(err_text(), ".pack"));
+		}
+		for (size_t i = count; !rc && i < count + 20; i++)
+			rc = put(store, i, &keys[i]);
+		if (!rc)
+			rc = store_sync(store);
+		CHECK(rc == -codes[k % 3] && *err_text());
+		faultio_reset(f);
+		for (size_t i = count; i < count + 20; i++)
+			CHECK_RC(put(store, i, &keys[i]));
+		CHECK_RC(store_sync(store));
+		for (size_t i = 0; i < count + 20; i++)
+			CHECK_RC(get(store, i));
+		store_stats(store, &stats);
+		CHECK(stats.chunks == count + 20);
+		store_close(store);
+	}
+	faultio_crash(f, 0);
+	check_closed(path, count);
 	faultio_free(f);
 }
 
@@ -339,7 +396,7 @@ static void test_refusals(const char *path)
 
 int main(void)
 {
-	static void (*const tests[])(const char *path) = { test_threads,  test_full_disk, test_failing_disk,
+	static void (*const tests[])(const char *path) = { test_threads,  test_full_disk, test_failing_disk, test_cannot_open,
 							   test_replaced, test_again,
 							   test_epoch,	  test_refusals };
 	const char *dir = check_tmpdir();

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "tests/lib/recode_lab.h"
+#include "tests/lib/tamper.h"
 
 /* All are there, smaller, in fewer packs; once more does nothing. */
 static void test_all(const char *path)
@@ -119,7 +120,9 @@ static void test_damaged(const char *path)
 		CHECK(get(store, i) == (i == 40 ? -EIO : 0));
 	check_sums(store, CHUNKS);
 	CHECK_RC(store_recode(store, &everything, &r));
-	CHECK(!r.packs_left && !r.packs); /* not tried again and again */
+	CHECK(r.packs_left == 1 && !r.packs && !r.chunks); /* named again, not tried again */
+	CHECK_RC(store_recode(store, &aged, &r));
+	CHECK(!r.packs_left && !r.packs);
 	flip(pack, at);
 	CHECK_RC(get(store, 40));
 	flip(pack, at);
@@ -133,6 +136,36 @@ static void test_damaged(const char *path)
 	check_sums(store, CHUNKS);
 	store_close(store);
 	check_sound(path);
+}
+
+/* Who asks for all is told of packs that are dense already, and of those among them that are not understood. */
+static void test_dense(const char *path)
+{
+	struct store_recode_result r;
+	struct store *store;
+	char pack[700];
+	struct stat st;
+	off_t at;
+
+	filled(path, CHUNKS);
+	store = opened(path, NULL, 0);
+	CHECK_RC(store_recode(store, &everything, &r));
+	CHECK(!r.packs_dense);
+	CHECK_RC(store_recode(store, &everything, &r));
+	CHECK(r.packs_dense == count_packs(path) && !r.packs_left && !r.chunks);
+	CHECK_RC(store_recode(store, &aged, &r));
+	CHECK(!r.packs_dense);
+	place_of(store, 40, pack, &at);
+	store_close(store);
+	CHECK(stat(pack, &st) == 0);
+	flip(pack, st.st_size - PACK_TRAILER_BYTES - 9); /* in the footer */
+	store = opened(path, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_RC(store_recode(store, &everything, &r));
+		CHECK(r.packs_dense == count_packs(path) - 1 && r.packs_left == 1 && !r.chunks);
+	}
+	check_there(store, 0, CHUNKS);
+	store_close(store);
 }
 
 /* A chunk that a writer stores again while its old record is copied: the newer one counts, and is there. */
@@ -328,11 +361,65 @@ static void test_settings(const char *path)
 	store_close(store);
 }
 
+static size_t each_run(const char *path, void (*each)(const char *run))
+{
+	char runs[720], run[1000];
+	struct dirent *e;
+	size_t count = 0;
+	DIR *d;
+
+	snprintf(runs, sizeof runs, "%s/keys", path);
+	d = opendir(runs);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(run, sizeof run, "%s/%s", runs, e->d_name);
+		each(run);
+		count++;
+	}
+	if (d)
+		closedir(d);
+	return count;
+}
+
+static void remove_run(const char *run)
+{
+	CHECK(unlink(run) == 0);
+}
+
+/* Key runs that are wrong, though their checks are right, let no chunk be left out of a copy and its pack go away. */
+static void test_tampered(const char *dir)
+{
+	for (int i = 0; i < 3 * TAMPER_SUMS && directory_limits.flush_packs < 3; i++) {
+		struct store_recode_result r;
+		struct store *store;
+		char path[700];
+
+		snprintf(path, sizeof path, "%s-%d", dir, i);
+		filled(path, SOME);
+		store = opened(path, NULL, 0);
+		directory_idle(store->directory);
+		tampering.settings = store->settings;
+		store_close(store);
+		tampering.kind = i % TAMPER_SUMS;
+		CHECK(each_run(path, tamper) > 0);
+		store = opened(path, NULL, 0);
+		store_recode(store, &everything, &r);
+		check_there(store, 0, SOME);
+		store_close(store);
+		each_run(path, remove_run); /* what the packs hold */
+		store = opened(path, NULL, 0);
+		check_there(store, 0, SOME);
+		store_close(store);
+		check_sound(path);
+	}
+}
+
 int main(void)
 {
-	static void (*const tests[])(const char *path) = { test_all, test_age, test_stopped, test_damaged,
+	static void (*const tests[])(const char *path) = { test_all, test_age, test_stopped, test_damaged, test_dense,
 						      test_again, test_damaged_copy, test_damaged_put, test_newer_packs,
-						      test_unwanted, test_settings };
+						      test_unwanted, test_settings, test_tampered };
 
 	return run_all(tests, sizeof tests / sizeof *tests);
 }

@@ -4,10 +4,30 @@
 #include "tests/lib/faultio.h"
 #include "tests/lib/recode_lab.h"
 
-/* All places, and with key runs some. */
+/* A call in each stretch of calls that are much alike: a recoding of SOME chunks is some 50 that change the disk. With key runs there
+ * are others, and other stretches. In the long tests all places, and with key runs more. */
 static uint64_t step(uint64_t n)
 {
-	return directory_limits.flush_packs > 2 ? 1 : 1 + n / 8;
+	bool runs = directory_limits.flush_packs < 3;
+
+	if (getenv("LONG"))
+		return runs ? 1 + n / 8 : 1;
+	return runs ? 4 + n / 4 : 3 + n % 3;
+}
+
+/* Who only looks, and a writer who does nothing, count each chunk once. */
+static void check_closed(const char *path)
+{
+	struct store *store = opened(path, NULL, STORE_READ_ONLY);
+
+	check_sums(store, SOME);
+	store_close(store);
+	for (int i = 0; i < 2; i++) {
+		store = opened(path, NULL, 0);
+		check_sums(store, SOME);
+		directory_idle(store->directory);
+		store_close(store);
+	}
 }
 
 /* Power goes away at every call that changes the disk: all chunks are there then, and the next recoding cleans up. */
@@ -34,10 +54,13 @@ static void test_power(const char *dir)
 		}
 		off = faultio_is_off(f);
 		faultio_crash(f, n % 4 ? n : 0);
+		check_closed(path);
 		store = opened(path, faultio_io(f), 0);
 		check_there(store, 0, SOME);
+		check_sums(store, SOME);
 		CHECK_RC(store_recode(store, &everything, &r));
 		check_there(store, 0, SOME);
+		check_sums(store, SOME);
 		directory_idle(store->directory);
 		store_close(store);
 		if (n % 3 == 0)
@@ -60,7 +83,7 @@ static void test_failing(const char *dir)
 	struct faultio *f = faultio_new();
 	uint64_t calls = 40;
 
-	for (uint64_t n = 1; n < calls; n += step(n) + n / 12) {
+	for (uint64_t n = 1; n < calls; n += step(n) + n / (getenv("LONG") ? 12 : 6)) {
 		struct store_recode_result r;
 		struct store *store;
 		char path[700];

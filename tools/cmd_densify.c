@@ -62,7 +62,7 @@ static void clear(const struct progress *p)
 }
 
 struct outcome {
-	uint64_t packs, packs_left, chunks, before, after;
+	uint64_t packs, packs_left, packs_dense, chunks, before, after;
 	uint64_t store_before, store_after; /* all that is stored */
 	bool stopped;
 };
@@ -72,10 +72,11 @@ static void print_outcome(const struct invocation *in, const struct outcome *o)
 	double gain = o->before ? 100 - 100 * (double)o->after / (double)o->before : 0;
 
 	if (in->json) {
-		printf("{\"packs\": %" PRIu64 ", \"packs_left\": %" PRIu64 ", \"chunks\": %" PRIu64 ", \"bytes_before\": %" PRIu64
+		printf("{\"packs\": %" PRIu64 ", \"packs_left\": %" PRIu64 ", \"packs_dense\": %" PRIu64
+		       ", \"chunks\": %" PRIu64 ", \"bytes_before\": %" PRIu64
 		       ", \"bytes_after\": %" PRIu64 ", \"stored_bytes_before\": %" PRIu64 ", \"stored_bytes_after\": %" PRIu64
 		       ", \"stopped\": %s}\n",
-		       o->packs, o->packs_left, o->chunks, o->before, o->after, o->store_before, o->store_after,
+		       o->packs, o->packs_left, o->packs_dense, o->chunks, o->before, o->after, o->store_before, o->store_after,
 		       o->stopped ? "true" : "false");
 		return;
 	}
@@ -84,6 +85,8 @@ static void print_outcome(const struct invocation *in, const struct outcome *o)
 	       (double)o->store_before / 1e6);
 	if (o->packs_left)
 		printf("%" PRIu64 " packs stay as they are, with damage in them: see tomofs verify\n", o->packs_left);
+	if (o->packs_dense)
+		printf("%" PRIu64 " packs were coded so already; their chunks were not read (tomofs verify does)\n", o->packs_dense);
 	if (o->stopped)
 		puts("stopped before the end; what is done stays done");
 }
@@ -131,9 +134,9 @@ static int densify_store(const char *path, struct outcome *o)
 	if (rc)
 		fail_err();
 	store_close(store);
-	*o = (struct outcome){ result.packs, result.packs_left, result.chunks, result.bytes_before, result.bytes_after,
+	*o = (struct outcome){ result.packs, result.packs_left, result.packs_dense, result.chunks, result.bytes_before, result.bytes_after,
 			       o->store_before, stored_now(path), result.stopped };
-	return rc ? EXIT_NO : EXIT_FINE;
+	return rc || result.packs_left ? EXIT_NO : EXIT_FINE;
 }
 
 /* ---- a mount ---- */
@@ -214,6 +217,7 @@ static int densify_mount(const char *mount, struct outcome *o)
 	if (after) {
 		o->packs = number(after, "packs") - number(before, "packs");
 		o->packs_left = number(after, "packs_left") - number(before, "packs_left");
+		o->packs_dense = number(after, "packs_dense");
 		o->chunks = number(after, "chunks") - number(before, "chunks");
 		o->before = number(after, "bytes_before") - number(before, "bytes_before");
 		o->after = number(after, "bytes_after") - number(before, "bytes_after");
@@ -221,6 +225,8 @@ static int densify_mount(const char *mount, struct outcome *o)
 		error = json_string_value(json_object_get(after, "error"));
 		if (error && *error)
 			status = fail("%s", error);
+		if (o->packs_left)
+			status = EXIT_NO;
 	}
 	json_decref(before);
 	json_decref(after);
@@ -245,7 +251,7 @@ int cmd_densify(const struct invocation *in)
 		status = mount ? densify_mount(mount, &outcome) : EXIT_NO;
 	}
 	free(mount);
-	if (outcome.store_after || status == EXIT_FINE)
+	if (outcome.store_after || outcome.packs_left || status == EXIT_FINE)
 		print_outcome(in, &outcome);
 	return status;
 }

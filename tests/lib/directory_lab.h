@@ -31,6 +31,7 @@ static inline void small_limits(void)
 	directory_limits = (struct directory_limits) { .flush_entries = 120,
 						       .flush_packs = 5,
 						       .batch_entries = 300,
+						       .copies_entries = 300,
 						       .tier_entries = 40,
 						       .tier_runs = 3,
 						       .large_entries = 600,

@@ -303,6 +303,7 @@ static inline int run_all(void (*const tests[])(const char *path), size_t count)
 	static const struct directory_limits small = { .flush_entries = 30,
 						       .flush_packs = 2,
 						       .batch_entries = 60,
+						       .copies_entries = 500,
 						       .tier_entries = 8,
 						       .tier_runs = 3,
 						       .large_entries = 200,
