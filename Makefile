@@ -32,15 +32,17 @@ ext_store = $(shell pkg-config --libs $(PKGS_store))
 ext_index = $(shell pkg-config --libs $(PKGS_index)) $(ext_store)
 ext_fs = $(shell pkg-config --libs $(PKGS_fs)) -lm $(ext_index)
 
-TEST_SRC := $(wildcard tests/store_*.c tests/fuzz_*.c tests/index_*.c tests/fs_*.c)
+TEST_SRC := $(wildcard tests/store_*.c tests/fuzz_*.c tests/index_*.c tests/fs_*.c tests/crash_*.c)
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
-TEST_COMMON := $(wildcard tests/lib/*.c)
+# disk*.c stand in for the C library's functions, so only the tests of crashes have them.
+TEST_DISK := $(wildcard tests/lib/disk*.c)
+TEST_COMMON := $(filter-out $(TEST_DISK),$(wildcard tests/lib/*.c))
 # What make bench measures with; jpegls needs CharLS, which is there after `make bench-deps`.
 HAVE_CHARLS := $(wildcard /usr/include/charls/charls.h /usr/local/include/charls/charls.h)
 BENCH_SRC := $(if $(HAVE_CHARLS),$(wildcard tests/bench/*.c),$(filter-out tests/bench/jpegls.c,$(wildcard tests/bench/*.c)))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
 
-.PHONY: all deps build-deps bench-deps bench-programs test test-long fuzz demo bench install uninstall clean help check-layers
+.PHONY: all deps build-deps bench-deps bench-programs test test-long fuzz fuzz-coverage demo bench install uninstall clean help check-layers
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -53,7 +55,7 @@ help:
 	@echo 'make SAN=address,undefined test    the same with sanitizers; SAN=thread likewise'
 	@echo 'make bench [SIZE_MB= ROUNDS= DIR= SCAN= BENCH_DEPS=1]   times and sizes beside ext4, btrfs, borg ...; see tests/bench.sh'
 	@echo 'make test-long         the slow ones too'
-	@echo 'make fuzz [TIME=60]   hostile payloads for the codecs, with clang'
+	@echo 'make fuzz [TIME=60] [FUZZ=name]   hostile bytes for every parser, with clang; make fuzz-coverage: how much of them is tried'
 	@echo 'make install PREFIX= DESTDIR='
 
 deps:
@@ -81,20 +83,31 @@ $(BUILD)/%.o: %.c
 # A test is linked with its own layer and what lies below it, so an upward call does not link.
 $(BUILD)/tests/store_%: $(BUILD)/tests/store_%.o $(BUILD)/testlib.a $(LIBS_store)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_store)
-$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/testlib.a $(LIBS_store)
-	$(CC) $(LDFLAGS) -o $@ $^ $(ext_store)
+# Those of hostile bytes: the same file as a test over the saved inputs, and (make fuzz) for libFuzzer.
+FUZZ_WRAP := -Wl,--wrap=log_line $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray strdup strndup)
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/testlib.a $(LIBS_fs)
+	$(CC) $(LDFLAGS) $(FUZZ_WRAP) -o $@ $^ $(ext_fs)
+$(BUILD)/fuzzers/%: $(BUILD)/tests/fuzz_%.o $(BUILD)/testlib.a $(LIBS_fs)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer $(FUZZ_WRAP) -o $@ $^ $(ext_fs)
 $(BUILD)/tests/index_%: $(BUILD)/tests/index_%.o $(BUILD)/testlib.a $(LIBS_index)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_index)
 $(BUILD)/tests/fs_%: $(BUILD)/tests/fs_%.o $(BUILD)/testlib.a $(LIBS_fs)
 	$(CC) $(LDFLAGS) -o $@ $^ $(ext_fs)
+$(BUILD)/tests/crash_%: $(BUILD)/tests/crash_%.o $(call obj,$(TEST_DISK)) $(BUILD)/testlib.a $(LIBS_fs)
+	$(CC) $(LDFLAGS) -o $@ $^ $(ext_fs)
 
-# New inputs are kept in $(BUILD)/fuzz; one that fails is crash-* here. What is worth keeping goes to tests/corpus/codec.
+# TIME: seconds for each target; FUZZ: which ones. New inputs are kept in build-fuzz/corpus, what fails in build-fuzz/failed.
 TIME ?= 60
+FUZZ ?= $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+FUZZ_MAKE = $(MAKE) --no-print-directory -s CC=clang CFLAGS='-O1 -g'
 fuzz: deps
-	@mkdir -p $(BUILD)/fuzz/corpus
-	clang $(CPPFLAGS) -DLIBFUZZER -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pthread \
-		-o $(BUILD)/fuzz/codec tests/fuzz_codec.c $(SRC_store) $(shell pkg-config --cflags --libs $(PKGS_store))
-	$(BUILD)/fuzz/codec -max_total_time=$(TIME) -max_len=20000 -print_final_stats=1 $(BUILD)/fuzz/corpus tests/corpus/codec
+	@+$(FUZZ_MAKE) BUILD=build-fuzz SAN=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/fuzzers/%)
+	@TIME=$(TIME) ./tests/fuzz.sh run $(FUZZ)
+
+# How much of the code that reads foreign and stored bytes the saved inputs and the tests go through.
+fuzz-coverage: deps
+	@+CLANG_MAKE="$(FUZZ_MAKE)" ./tests/fuzz.sh coverage
 
 check-layers:
 	@./tests/check-layers.sh
@@ -118,7 +131,7 @@ bench-deps:
 	@./tools/install-deps.sh --bench
 
 bench-programs: $(BENCH_BIN)
-$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS_store)
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS_index)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(if $(filter jpegls,$*),-lcharls) $(ext_fs)
 

@@ -11,7 +11,6 @@
 
 enum {
 	MAP_DEFAULT_GIB = 64,
-	FIRST_WRITE_MAX = 64 << 10, /* LMDB begins with two pages */
 };
 
 static const uint8_t stamp_key[KV_KEY_MAX + 1] = { [0 ... KV_KEY_MAX] = 0xff };
@@ -76,18 +75,31 @@ int meta_read(int fd, const char *dir, struct meta *newest, uint64_t *file_len)
 	return 0;
 }
 
-/* A file whose very first write never arrived (empty, or only zeros) holds nothing and may be made anew. */
-static bool never_written(int fd)
+/* 1: a meta page as LMDB makes it with a new file, or a piece of that write that never arrived; 0: another; -errno. */
+static int untouched_meta(int fd, off_t off)
 {
-	uint8_t bytes[FIRST_WRITE_MAX + 1];
-	ssize_t n = pread(fd, bytes, sizeof bytes, 0);
+	static const uint8_t zeros[META_BYTES];
+	uint8_t bytes[META_BYTES] = { 0 };
+	struct meta meta;
 
-	if (n < 0 || n > FIRST_WRITE_MAX || n % 512)
-		return false;
-	for (ssize_t i = 0; i < n; i++)
-		if (bytes[i])
-			return false;
-	return true;
+	if (pread(fd, bytes, sizeof bytes, off) < 0)
+		return err_sys("data.mdb cannot be read");
+	return !memcmp(bytes, zeros, sizeof bytes) || (!meta_parse(bytes, &meta) && !meta.txn);
+}
+
+/* LMDB writes two metas with a new file, unsynced, and syncs everything before the first commit's meta replaces one of them. So a
+ * file in which neither is of a commit holds nothing, whatever pieces of a first commit are in it, and may be made anew. */
+static int never_committed(int fd)
+{
+	uint8_t bytes[META_BYTES];
+	struct meta meta;
+	long page = sysconf(_SC_PAGESIZE); /* as LMDB does */
+	int rc;
+
+	if (pread(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes && !meta_parse(bytes, &meta))
+		page = (long)meta.page_size;
+	rc = untouched_meta(fd, 0);
+	return rc == 1 ? untouched_meta(fd, page) : rc;
 }
 
 /* Checks what is there; a file without content is removed. 0, -EIO, -errno. */
@@ -96,10 +108,14 @@ static int check_file(const char *dir, const char *path)
 	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct meta meta;
 	uint64_t len;
+	int rc;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys("%s", path);
-	if (never_written(fd))
+	rc = never_committed(fd);
+	if (rc < 0)
+		return rc;
+	if (rc)
 		return unlink(path) < 0 ? err_sys("%s", path) : 0;
 	return meta_read(fd, dir, &meta, &len);
 }

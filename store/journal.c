@@ -104,6 +104,7 @@ static int start(struct journal *j, struct store *store)
 	j->store = store;
 	j->io = store_io(store);
 	j->fd = -1;
+	j->seal_bytes = SEGMENT_SEAL;
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_cond_init(&j->flushed, NULL);
 	if (asprintf(&j->dir, "%s/journal", store_path(store)) < 0) {
@@ -135,7 +136,7 @@ void journal_close(struct journal *j)
 	if (!j)
 		return;
 	if (j->durable < j->last)
-		journal_flush(j);
+		journal_flush_all(j);
 	if (j->fd >= 0)
 		j->io->close(j->io, j->fd);
 	segments_free(&j->torn);

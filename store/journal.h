@@ -31,7 +31,8 @@ struct journal_record {
 /* Opens STORE/journal of an open store, checks the last segment and cuts its torn tail. 0; -EIO with a sentence when the
  * chain is broken before its end; -errno. The store must outlive it. */
 int journal_open(struct journal **out, struct store *store);
-/* Flushes and closes. NULL is fine. */
+/* Syncs the store, flushes and closes; when chunks cannot be made durable, the records that wait are dropped, for they may name
+ * them. NULL is fine. */
 void journal_close(struct journal *journal);
 
 /* Appends in memory; record->seq is set. 0; -EFBIG: body too large; -EIO: an earlier flush failed (sticky). */

@@ -20,7 +20,7 @@ enum {
 	SHA_BYTES = 32,
 	SEGMENT_HEAD = 128,
 	SEGMENT_VERSION = 1,
-	SEGMENT_SEAL = 64 << 20, /* a segment that has reached this takes no further batch */
+	SEGMENT_SEAL = 64 << 20,
 	SEGMENT_NAME_MAX = 40,
 	RECORD_HEAD = 120,
 	RECORD_NAME_MAX = 255,
@@ -167,8 +167,12 @@ struct journal {
 	int fd; /* segment written now; -1: none yet */
 	struct segment segment;
 	uint64_t segment_size;
+	uint64_t seal_bytes; /* a segment that has reached this takes no further batch; SEGMENT_SEAL, tests make it small */
 	struct segments torn; /* found at open: the first is to be cut to tail_end bytes, the others removed */
 	uint64_t tail_end;
 };
+
+/* Chunks first, for callers who do not know whether what the records name is on the disk. Nobody appends meanwhile. 0 or -errno. */
+int journal_flush_all(struct journal *j);
 
 #endif

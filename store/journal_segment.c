@@ -305,19 +305,25 @@ int reader_resync(struct reader *r)
 }
 
 /* Does a whole sector of zeros lie in these bytes? So looks a piece of a write that never arrived; a damaged byte does
- * not. */
-static int zero_sector(struct reader *r, uint64_t from, uint64_t to)
+ * not. begun: the write began at `from`, so of that sector only the bytes behind it were to arrive. */
+static int zero_sector(struct reader *r, uint64_t from, uint64_t to, bool begun)
 {
 	static const uint8_t zeros[SECTOR];
+	uint64_t off = begun ? from : (from + SECTOR - 1) / SECTOR * SECTOR;
 	const uint8_t *at;
 
-	for (uint64_t off = (from + SECTOR - 1) / SECTOR * SECTOR; off + SECTOR <= to; off += SECTOR) {
-		int rc = window(r, off, SECTOR, &at);
+	while (off < to) {
+		uint64_t next = (off / SECTOR + 1) * SECTOR;
+		int rc;
 
+		if (next > to)
+			break; /* this one has arrived: a whole record begins in it */
+		rc = window(r, off, (size_t)(next - off), &at);
 		if (rc)
 			return rc;
-		if (!memcmp(at, zeros, SECTOR))
+		if (!memcmp(at, zeros, (size_t)(next - off)))
 			return 1;
+		off = next;
 	}
 	return 0;
 }
@@ -336,7 +342,7 @@ int reader_torn(struct reader *r)
 
 	while ((rc = find_whole(r, &off, &s, &work)) == 1) {
 		if (!gap)
-			gap = zero_sector(r, r->off, off);
+			gap = zero_sector(r, r->off, off, s.seq - s.batch == r->next);
 		if (gap < 0)
 			return gap;
 		if (!gap || s.seq - s.batch > r->next)

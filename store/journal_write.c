@@ -48,6 +48,13 @@ no_memory:
 	return err_set(ENOMEM, "no memory for a journal record of %zu bytes", r->body_len);
 }
 
+int journal_flush_all(struct journal *j)
+{
+	int rc = store_sync(j->store);
+
+	return rc ? rc : journal_flush(j);
+}
+
 int journal_append(struct journal *j, struct journal_record *r)
 {
 	uint8_t digest[SHA_BYTES];
@@ -63,9 +70,9 @@ int journal_append(struct journal *j, struct journal_record *r)
 	rc = append_locked(j, r, digest);
 	pending = j->active.len;
 	pthread_mutex_unlock(&j->lock);
-	/* When this flush fails, the next call says so: the record has its number already. */
+	/* When this fails, the next call says so: the record has its number already. */
 	if (!rc && pending > PENDING_MAX)
-		journal_flush(j);
+		journal_flush_all(j);
 	return rc;
 }
 
@@ -189,7 +196,7 @@ static int start_segment(struct journal *j, uint64_t first, const uint8_t prev[S
 /* Writes the batch in j->writing with one call and syncs it. Without lock; the caller is the only flusher. */
 static int write_batch(struct journal *j, uint64_t first, const uint8_t prev[SHA_BYTES])
 {
-	bool fresh = j->fd < 0 || j->segment_size >= SEGMENT_SEAL;
+	bool fresh = j->fd < 0 || j->segment_size >= j->seal_bytes;
 	size_t skip = fresh ? 0 : SEGMENT_HEAD;
 	int rc;
 

@@ -1,8 +1,5 @@
 /*
- * Fuzz target for the codecs and the residual coder: nothing crashes on any payload, and what was encoded comes back.
- *
- * With clang -fsanitize=fuzzer (`make fuzz`) libFuzzer makes the inputs. Otherwise main() runs over the files given, or over
- * all in tests/corpus/codec: `make test` does that.
+ * The codecs and the residual coder: nothing crashes on any payload, and what was encoded comes back.
  *
  * An input begins with what to do; then come parameters and bytes:
  *     0  codec_decode, codec_plan:  codec, u16 length (0: 65536)
@@ -10,26 +7,14 @@
  *        first pixel
  *     2  residuals:     width, u16 samples in a row, u16 samples (0: 65536). The bytes are decoded, and also encoded
  */
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "store/codec.h"
 #include "store/residual.h"
 #include "store/residual_internal.h"
+#include "tests/lib/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const unsigned fuzz_failing_allocations = 0; /* what cannot be encoded for lack of memory is kept plain */
 
 enum { LENGTH_MAX = 65536 };
-
-static void must(bool right, const char *what)
-{
-	if (right)
-		return;
-	fprintf(stderr, "fuzz_codec: %s\n", what);
-	abort();
-}
 
 static size_t length_of(uint16_t v)
 {
@@ -119,7 +104,7 @@ static void fuzz_residual(struct cursor *c)
 		residual_round_trip(c->at, width, given, row);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void fuzz_one(const uint8_t *data, size_t size)
 {
 	struct cursor c = cursor_of(data, size);
 
@@ -134,53 +119,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_residual(&c);
 		break;
 	}
-	return 0;
 }
-
-#ifndef LIBFUZZER /* libFuzzer has a main() of its own */
-static void run_file(const char *path)
-{
-	static uint8_t data[LENGTH_MAX + 64];
-	FILE *f = fopen(path, "rb");
-	uint8_t *copy;
-	size_t n;
-
-	if (!f) {
-		perror(path);
-		exit(1);
-	}
-	n = fread(data, 1, sizeof data, f);
-	fclose(f);
-	copy = malloc(n ? n : 1); /* of its own length: a sanitizer sees each byte read too much */
-	memcpy(copy, data, n);
-	LLVMFuzzerTestOneInput(copy, n);
-	free(copy);
-}
-
-static void run_folder(const char *folder)
-{
-	char path[512];
-	DIR *dir = opendir(folder);
-	struct dirent *entry;
-
-	if (!dir) {
-		perror(folder);
-		exit(1);
-	}
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.') {
-			snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-			run_file(path);
-		}
-	closedir(dir);
-}
-
-int main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		run_file(argv[i]);
-	if (argc < 2)
-		run_folder("tests/corpus/codec");
-	return 0;
-}
-#endif

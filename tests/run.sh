@@ -17,7 +17,7 @@ export TMPDIR=$work
 trap 'rm -rf "$work"' EXIT
 
 names=()
-for f in tests/store_*.c tests/fuzz_*.c tests/index_*.c tests/fs_*.c tests/mount_*.sh ${LONG:+tests/long_*}; do
+for f in tests/store_*.c tests/fuzz_*.c tests/index_*.c tests/fs_*.c tests/crash_*.c tests/mount_*.sh ${LONG:+tests/long_*}; do
 	[ -e "$f" ] || continue
 	name=$(basename "${f%.*}")
 	[ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue

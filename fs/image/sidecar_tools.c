@@ -24,6 +24,11 @@ void sidecar_voxel(struct sidecar *s, double z, double y, double x, const char *
 	findings_add(&s->facts, "voxel_size_um", value, vendor_key, vendor_text);
 }
 
+static bool is_file_name(const char *name)
+{
+	return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 void sidecar_declare(struct sidecar *s, const char *name, const char *suffix, struct geometry geo)
 {
 	struct sidecar_data *data;
@@ -35,7 +40,7 @@ void sidecar_declare(struct sidecar *s, const char *name, const char *suffix, st
 	for (int i = 0; i < 3; i++)
 		if (!is_length(geo.voxel_um[i]))
 			geo.voxel_um[i] = 0;
-	if (!geometry_sane(&geo) || s->data_count == DATA_MAX || (name ? !*name : !suffix))
+	if (!geometry_sane(&geo) || s->data_count == DATA_MAX || (name ? !is_file_name(name) : !suffix))
 		return;
 	data = reallocarray(s->data, s->data_count + 1, sizeof *data);
 	if (!data)
