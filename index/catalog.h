@@ -21,7 +21,8 @@ enum { COMMIT_SECONDS = 2 };
 
 struct catalog;
 
-/* Opens STORE/index, replays the journal's tail into it and starts the background commit. 0; -EIO: damaged (the sentence
+/* Opens STORE/index, replays the journal's tail into it and starts the background commit. An index of an older tomofs is
+ * rebuilt. 0; -EIO: damaged (the sentence
  * says `tomofs rebuild` when that helps); -errno. Store and journal must outlive it. */
 int catalog_open(struct catalog **out, struct store *store, struct journal *journal);
 /* Commits and closes. 0, or why the last commit failed. NULL is fine. */
@@ -69,6 +70,8 @@ struct node_row {
 	uint64_t size;           /* files: bytes; symlinks: length of the target; folders: number of entries */
 	int64_t atime_ns, mtime_ns, ctime_ns;
 	uint32_t dataset;        /* the dataset whose top this is; 0: none */
+	uint64_t removed;        /* the record that removed it; 0: it is there */
+	uint32_t was_top;        /* removed: the dataset whose top it was then; 0: none */
 };
 
 /* 0, -ENOENT, -EIO. A removed node is found, with nlink 0. */

@@ -9,7 +9,7 @@ static int (*const appliers[REC_KINDS])(struct change *ch) = {
 	[REC_RENAME] = apply_rename, [REC_REMOVE] = apply_remove, [REC_XATTR] = apply_xattr,
 	[REC_PROBE] = apply_probe,   [REC_IMAGES] = apply_images, [REC_DATASET] = apply_dataset,
 	[REC_FACT] = apply_fact,     [REC_TAG] = apply_tag,	  [REC_TERM] = apply_term,
-	[REC_QUERY] = apply_query,
+	[REC_QUERY] = apply_query,   [REC_EXPIRE] = apply_expire, [REC_RESTORE] = apply_restore,
 };
 
 static struct table_key counters_key(void)
@@ -20,7 +20,7 @@ static struct table_key counters_key(void)
 void counters_put(struct catalog *catalog)
 {
 	const struct counters *n = &catalog->counters;
-	const uint64_t values[] = { n->seq, n->ino, n->image, n->dataset, n->term };
+	const uint64_t values[] = { n->seq, n->ino, n->image, n->dataset, n->term, n->second, n->horizon };
 	struct table_key k = counters_key();
 	uint8_t raw[sizeof values];
 
@@ -45,6 +45,8 @@ int counters_get(struct catalog *catalog)
 	n->image = (uint32_t)cursor_u64(&c);
 	n->dataset = (uint32_t)cursor_u64(&c);
 	n->term = (uint32_t)cursor_u64(&c);
+	n->second = (uint32_t)cursor_u64(&c);
+	n->horizon = cursor_u64(&c);
 	return cursor_failed(&c) ? table_damaged(catalog, TABLE_META) : 0;
 }
 
@@ -78,19 +80,47 @@ static void follow_counters(struct catalog *catalog)
 		;
 }
 
+/* Seconds since 1970; a clock that stands before that is not one. */
+static uint32_t second_of(int64_t time_ns)
+{
+	int64_t s = time_ns / 1000000000;
+
+	return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+/* The first record of each second is noted, so that a time leads to a record. A clock that was set back notes nothing until
+ * it is where it was. */
+static void moment_note(struct catalog *catalog, uint64_t seq, uint32_t second)
+{
+	struct table_key k = key_of_u32(TABLE_MOMENT, second);
+
+	if (second <= catalog->counters.second)
+		return;
+	table_put_u64(catalog, &k, seq);
+	catalog->counters.second = second;
+}
+
 /* In a kv write section. */
 static int change_run(struct change *ch)
 {
 	struct catalog *catalog = ch->catalog;
-	int rc = appliers[ch->record->kind](ch);
+	struct stamp now = { .seq = catalog->counters.seq + 1, .second = second_of(ch->time_ns) };
+	int rc = table_seen_begin(catalog);
 
+	if (rc)
+		return rc;
+	catalog->now = now;
+	rc = appliers[ch->record->kind](ch);
+	catalog->now = (struct stamp) { 0 };
 	if (!ch->accepted)
 		return rc;
-	if (rc) {
+	if (rc || catalog->sick) {
 		catalog->sick = true;
-		return rc;
+		return rc ? rc : err_set(EIO, "a change failed half-way; unmount and run: tomofs rebuild %s",
+					 store_path(catalog->store));
 	}
 	catalog->counters.seq++;
+	moment_note(catalog, now.seq, now.second);
 	counters_put(catalog);
 	follow_counters(catalog);
 	atomic_store(&catalog->version, catalog->counters.seq);

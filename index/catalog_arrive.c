@@ -236,6 +236,28 @@ int dataset_remove(struct change *ch, uint32_t number, const struct node_row *to
 	return dataset_store(ch->catalog, &d);
 }
 
+int dataset_return(struct change *ch, struct dataset *d, struct node_row *row)
+{
+	struct table_key k = key_of_u32(TABLE_REMOVED, d->row.number);
+	int rc;
+
+	table_del(ch->catalog, &k);
+	d->row.removed = false;
+	d->row.state = STATE_RECEIVING;
+	d->row.note[0] = 0;
+	rc = name_taken(ch->catalog, d->row.name);
+	if (rc == 1)
+		rc = name_choose(ch->catalog, d, row);
+	if (rc)
+		return rc;
+	name_store(ch, d);
+	dataset_set_day(ch, d, d->row.day);
+	rc = terms_return(ch, d->row.number);
+	if (!rc)
+		rc = set_top(ch, d, row);
+	return rc ? rc : facts_derive(ch, d->row.number);
+}
+
 static bool is_part_of(const char *part, const char *name)
 {
 	size_t n = strlen(name);
@@ -245,7 +267,7 @@ static bool is_part_of(const char *part, const char *name)
 
 int dataset_revive(struct change *ch, struct node_row *row, const char *old_name, bool *done)
 {
-	struct table_key gone = gone_key(row), k;
+	struct table_key gone = gone_key(row);
 	struct dataset d;
 	uint64_t number;
 	int rc = is_part_of(old_name, row->name) ? table_get_u64(ch->catalog, &gone, &number) : -ENOENT;
@@ -258,23 +280,8 @@ int dataset_revive(struct change *ch, struct node_row *row, const char *old_name
 	    ch->time_ns - d.removed_ns > (int64_t)REVIVE_SECONDS * SECOND_NS)
 		return 0;
 	*done = true;
-	k = key_of_u32(TABLE_REMOVED, d.row.number);
-	table_del(ch->catalog, &k);
 	table_del(ch->catalog, &gone);
-	d.row.removed = false;
-	d.row.state = STATE_RECEIVING;
-	d.row.note[0] = 0;
-	rc = name_taken(ch->catalog, d.row.name);
-	if (rc == 1)
-		rc = name_choose(ch->catalog, &d, row);
-	if (rc)
-		return rc;
-	name_store(ch, &d);
-	dataset_set_day(ch, &d, d.row.day);
-	rc = terms_return(ch, d.row.number);
-	if (!rc)
-		rc = set_top(ch, &d, row);
-	return rc ? rc : facts_derive(ch, d.row.number);
+	return dataset_return(ch, &d, row);
 }
 
 int dataset_count(struct change *ch, uint32_t number, uint64_t bytes, uint64_t files)

@@ -4,6 +4,9 @@
  *     catalog_open.c      open, close, sync, replay, the background commit
  *     catalog_apply.c     one change: check, journal, tables
  *     catalog_table.c     keys, values, scans over the kv
+ *     catalog_keep.c      values of the past: kept when a record changes a row, found again
+ *     catalog_history.c   the tree as it was           catalog_removed.c  what was removed, old contents
+ *     catalog_restore.c   a removed node comes back    catalog_sweep.c    history that is given up
  *     catalog_node.c      nodes: rows and look-ups     catalog_tree.c     nodes: made, written, removed
  *     catalog_rename.c    rename(2)
  *     catalog_dataset.c   datasets: rows and look-ups  catalog_arrive.c   datasets: made, named, removed, moved
@@ -41,6 +44,7 @@ enum table {
 	TABLE_ENTRY = 'e',
 	TABLE_FACT = 'f',
 	TABLE_GONE = 'g',
+	TABLE_HISTORY = 'h',
 	TABLE_IMAGE = 'i',
 	TABLE_IMAGE_ID = 'j',
 	TABLE_ID = 'k',
@@ -56,10 +60,12 @@ enum table {
 	TABLE_USER = 'u',
 	TABLE_TERM_TEXT = 'w',
 	TABLE_XATTR = 'x',
+	TABLE_MOMENT = 'y',
+	TABLE_DROPPED = 'z',
 };
 
 enum {
-	SCHEMA_VERSION = 1,
+	SCHEMA_VERSION = 2,
 	RECORD_VERSION = 1,
 	ROW_VERSION = 1,
 	PENDING_COMMIT = 8 << 20,   /* bytes in memory that start a commit at once; changes wait while it lasts */
@@ -81,6 +87,21 @@ struct counters {
 	uint64_t seq; /* last applied record */
 	uint64_t ino;
 	uint32_t image, dataset, term;
+	uint32_t second;  /* the last one that has a row in the table of moments */
+	uint64_t horizon; /* what was so before this record is given up */
+};
+
+/* Since when a row says what it says: the record that put it. */
+struct stamp {
+	uint64_t seq;
+	uint32_t second; /* of the record's time, since 1970 */
+};
+
+struct seen;
+
+struct table_key {
+	size_t len;
+	uint8_t bytes[KV_KEY_MAX];
 };
 
 struct catalog {
@@ -90,6 +111,11 @@ struct catalog {
 	pthread_mutex_t gate;	  /* held by a change, and by a commit of the kv: see catalog_open.c */
 	struct counters counters; /* gate */
 	bool sick;		  /* gate: a change failed half-way */
+	struct stamp now;	  /* kv write section: the record that is being applied; seq 0: none */
+	struct seen *seen;	  /* kv write section: what the present change has read and written */
+	pthread_mutex_t sweep;	  /* one sweep at a time; of the next two */
+	uint64_t sweep_to;	  /* the horizon that a sweep is about; 0: none */
+	struct table_key sweep_at; /* how far it has come */
 	_Atomic uint64_t version, next_ino;
 	_Atomic uint32_t next_image;
 	pthread_mutex_t lock; /* of what follows */
@@ -99,11 +125,6 @@ struct catalog {
 };
 
 /* ---- catalog_table.c ---- */
-
-struct table_key {
-	size_t len;
-	uint8_t bytes[KV_KEY_MAX];
-};
 
 /* Numbers are big-endian in keys, so that they sort. A text must fit: callers have checked its length. */
 void key_begin(struct table_key *k, enum table table);
@@ -125,12 +146,19 @@ int table_damaged(struct catalog *catalog, enum table table);
 int table_get(struct catalog *catalog, const struct table_key *k, struct buf *value);
 /* 1, 0 or -EIO. */
 int table_has(struct catalog *catalog, const struct table_key *k);
-/* -ENOMEM when the value's buf failed. */
+/* -ENOMEM when the value's buf failed. Of tables with a past the old value is kept (catalog_keep.c). */
 int table_put(struct catalog *catalog, const struct table_key *k, const struct buf *value);
 void table_put_empty(struct catalog *catalog, const struct table_key *k);
 void table_put_u64(struct catalog *catalog, const struct table_key *k, uint64_t v);
 int table_get_u64(struct catalog *catalog, const struct table_key *k, uint64_t *v);
 void table_del(struct catalog *catalog, const struct table_key *k);
+/* The kv as the present change sees it: the value with its stamp. */
+int table_get_raw(struct catalog *catalog, const struct table_key *k, struct buf *value);
+void table_put_raw(struct catalog *catalog, const struct table_key *k, const void *value, size_t len);
+void table_del_raw(struct catalog *catalog, const struct table_key *k);
+/* A change begins: what was seen before is forgotten. */
+int table_seen_begin(struct catalog *catalog);
+void table_seen_free(struct catalog *catalog);
 
 /* Over all keys that begin with a prefix. Puts and deletes end it. */
 struct scan {
@@ -140,6 +168,7 @@ struct scan {
 	enum table table;
 	const uint8_t *key, *value; /* key: behind the prefix */
 	size_t key_len, value_len;
+	struct stamp since; /* tables with a past */
 };
 int scan_begin(struct scan *w, struct catalog *catalog, const struct table_key *prefix);
 int scan_from(struct scan *w, struct catalog *catalog, const struct table_key *prefix, const struct table_key *from);
@@ -162,6 +191,52 @@ int scan_u32(struct catalog *catalog, const struct table_key *prefix, uint32_t *
 /* A block into a fixed array as text; fails the cursor when it is too long or holds NUL. */
 void cursor_text(struct cursor *c, char *to, size_t room);
 
+/* ---- catalog_keep.c ---- */
+
+/* Does a record that changes this table keep what was there? Rows of such tables begin with their stamp. */
+bool table_has_past(enum table table);
+bool stamp_take(struct cursor *c, struct stamp *stamp);
+
+enum keep {
+	KEEP_ALWAYS,
+	KEEP_SETTLED, /* unless it had stood for less than KEEP_SECONDS: it is then as if it had never been */
+	KEEP_NEVER,   /* the new value also says what the old one was */
+};
+enum { KEEP_SECONDS = 2 };
+int table_put_kept(struct catalog *catalog, const struct table_key *k, const void *value, size_t len, enum keep keep);
+void table_del_kept(struct catalog *catalog, const struct table_key *k);
+
+/* A row at a moment. */
+struct span {
+	struct stamp since;
+	uint64_t until; /* the record that ended it; 0: it is so now */
+	uint32_t until_second;
+};
+/* What a row said after record seq. 0; -ENOENT without a sentence; -EIO. value is cleared first. */
+int kept_get(struct catalog *catalog, const struct table_key *k, uint64_t seq, struct buf *value, struct span *span);
+/* All that rows with this prefix ever said and is kept, but for what they say now, by key and time. */
+struct past {
+	struct scan scan;
+	const uint8_t *key; /* of the row, behind the prefix */
+	size_t key_len;
+	const uint8_t *value;
+	size_t value_len;
+	struct span span;
+};
+int past_begin(struct past *p, struct catalog *catalog, const struct table_key *prefix);
+int past_next(struct past *p); /* 1, 0, -EIO */
+void past_end(struct past *p);
+#define scope_past SCOPE_CLEANUP(past_end)
+struct table_key past_prefix(const struct table_key *prefix);
+
+/* ---- catalog_restore.c, catalog_sweep.c ---- */
+
+struct change;
+int apply_restore(struct change *ch);
+int apply_expire(struct change *ch);
+/* Is what was so after this record still kept? 0; -ENOENT with a sentence. */
+int history_reaches(struct catalog *catalog, uint64_t seq);
+
 /* ---- catalog_apply.c ---- */
 
 struct change {
@@ -183,6 +258,8 @@ int counters_get(struct catalog *catalog);
 /* ---- catalog_node.c ---- */
 
 int node_load(struct catalog *catalog, uint64_t ino, struct node_row *row);
+bool node_decode(const struct buf *value, struct node_row *row);
+bool entry_decode(const uint8_t *value, size_t len, uint64_t *ino, uint32_t *type);
 int node_store(struct catalog *catalog, const struct node_row *row);
 /* The number behind a name; type may be NULL. -ENOENT without a sentence. */
 int entry_load(struct catalog *catalog, uint64_t parent, const char *name, uint64_t *ino, uint32_t *type);
@@ -233,6 +310,8 @@ int dataset_adopt(struct change *ch, uint32_t number, struct node_row *row);
  * renamed. *done. */
 int dataset_revive(struct change *ch, struct node_row *row, const char *old_name, bool *done);
 int dataset_remove(struct change *ch, uint32_t number, const struct node_row *top);
+/* A removed dataset is there again, with this node as its top. */
+int dataset_return(struct change *ch, struct dataset *d, struct node_row *row);
 /* Its top has another leaf name now. */
 int dataset_follow_name(struct change *ch, uint32_t number, const struct node_row *top);
 /* Its short name is free for others until dataset_follow_name(). Number 0: nothing. */

@@ -14,9 +14,11 @@ static void row_encode(struct buf *out, const struct node_row *row)
 	buf_u64(out, (uint64_t)row->mtime_ns);
 	buf_u64(out, (uint64_t)row->ctime_ns);
 	buf_varint(out, row->dataset);
+	buf_varint(out, row->removed);
+	buf_varint(out, row->was_top);
 }
 
-static bool row_decode(const struct buf *value, struct node_row *row)
+bool node_decode(const struct buf *value, struct node_row *row)
 {
 	struct cursor c = cursor_of(value->data, value->len);
 
@@ -33,6 +35,8 @@ static bool row_decode(const struct buf *value, struct node_row *row)
 	row->mtime_ns = (int64_t)cursor_u64(&c);
 	row->ctime_ns = (int64_t)cursor_u64(&c);
 	row->dataset = (uint32_t)cursor_varint(&c);
+	row->removed = cursor_varint(&c);
+	row->was_top = (uint32_t)cursor_varint(&c);
 	return !cursor_failed(&c);
 }
 
@@ -40,26 +44,56 @@ int node_load(struct catalog *catalog, uint64_t ino, struct node_row *row)
 {
 	scope_buf struct buf value = { 0 };
 	struct table_key k = key_of_u64(TABLE_NODE, ino);
-	int rc = table_get(catalog, &k, &value);
+	int rc = ino < catalog->counters.ino ? table_get(catalog, &k, &value) : -ENOENT; /* no record named it yet */
 
 	if (rc == -ENOENT)
 		return err_set(ENOENT, "there is no node %llu", (unsigned long long)ino);
 	if (rc)
 		return rc;
 	row->ino = ino;
-	return row_decode(&value, row) ? 0 : table_damaged(catalog, TABLE_NODE);
+	return node_decode(&value, row) ? 0 : table_damaged(catalog, TABLE_NODE);
 }
 
-int node_store(struct catalog *catalog, const struct node_row *row)
+static struct table_key dropped_key(const struct node_row *row)
+{
+	struct table_key k = key_of_u64(TABLE_DROPPED, row->removed);
+
+	key_u64(&k, row->ino);
+	return k;
+}
+
+/* A removal changes so little that the row still says what it was before (catalog_history.c); a removed node that comes
+ * back has a past in any case; all else in a row is of no interest when it stood for a moment only. */
+int node_store(struct catalog *catalog, const struct node_row *from)
 {
 	scope_buf struct buf value = { 0 };
-	struct table_key k = key_of_u64(TABLE_NODE, row->ino);
+	struct table_key k = key_of_u64(TABLE_NODE, from->ino), dropped;
+	struct node_row row = *from, before;
+	enum keep keep = KEEP_SETTLED;
 
-	row_encode(&value, row);
-	return table_put(catalog, &k, &value);
+	if (!row.nlink && !row.removed && catalog->now.seq) {
+		int rc = node_load(catalog, row.ino, &before);
+
+		if (rc)
+			return rc;
+		row.removed = catalog->now.seq;
+		row.was_top = before.removed ? before.was_top : before.dataset; /* stored twice by one record */
+		keep = KEEP_NEVER;
+		dropped = dropped_key(&row);
+		table_put_empty(catalog, &dropped);
+	} else if (row.nlink && row.removed) {
+		dropped = dropped_key(&row);
+		table_del(catalog, &dropped);
+		row.removed = row.was_top = 0;
+		keep = KEEP_ALWAYS;
+	}
+	row_encode(&value, &row);
+	if (buf_failed(&value))
+		return err_set(ENOMEM, "no memory for a node");
+	return table_put_kept(catalog, &k, value.data, value.len, keep);
 }
 
-static bool entry_decode(const uint8_t *value, size_t len, uint64_t *ino, uint32_t *type)
+bool entry_decode(const uint8_t *value, size_t len, uint64_t *ino, uint32_t *type)
 {
 	struct cursor c = cursor_of(value, len);
 
@@ -88,18 +122,12 @@ int entry_load(struct catalog *catalog, uint64_t parent, const char *name, uint6
 void entry_store(struct catalog *catalog, uint64_t parent, const char *name, const struct node_row *row)
 {
 	struct table_key k = key_of_u64_text(TABLE_ENTRY, parent, name);
-	uint64_t parts[] = { row->ino, row->mode & S_IFMT };
-	uint8_t raw[20];
-	size_t len = 0;
+	scope_buf struct buf value = { 0 };
 
-	for (size_t i = 0; i < 2; i++) { /* two varints, as entry_decode() reads them */
-		uint64_t v = parts[i];
-
-		for (; v >= 0x80; v >>= 7)
-			raw[len++] = (uint8_t)(v | 0x80);
-		raw[len++] = (uint8_t)v;
-	}
-	kv_put(catalog->kv, k.bytes, k.len, raw, len);
+	buf_varint(&value, row->ino);
+	buf_varint(&value, row->mode & S_IFMT);
+	if (table_put(catalog, &k, &value))
+		catalog->sick = true;
 }
 
 void entry_drop(struct catalog *catalog, uint64_t parent, const char *name)

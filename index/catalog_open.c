@@ -136,6 +136,7 @@ static struct catalog *catalog_new(struct store *store, struct journal *journal)
 	catalog->journal = journal;
 	pthread_mutex_init(&catalog->gate, NULL);
 	pthread_mutex_init(&catalog->lock, NULL);
+	pthread_mutex_init(&catalog->sweep, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&catalog->wake, &attr);
@@ -147,7 +148,9 @@ void catalog_free(struct catalog *catalog)
 {
 	if (!catalog)
 		return;
+	table_seen_free(catalog);
 	kv_close(catalog->kv);
+	pthread_mutex_destroy(&catalog->sweep);
 	pthread_cond_destroy(&catalog->wake);
 	pthread_mutex_destroy(&catalog->lock);
 	pthread_mutex_destroy(&catalog->gate);
@@ -164,6 +167,7 @@ static int put_identity(struct catalog *catalog)
 	return table_put(catalog, &k, &value);
 }
 
+/* -ESTALE without a sentence: an older tomofs made it. */
 static int check_identity(struct catalog *catalog)
 {
 	scope_buf struct buf value = { 0 };
@@ -173,10 +177,12 @@ static int check_identity(struct catalog *catalog)
 	uint32_t version = rc ? 0 : cursor_u32(&c);
 	const uint8_t *id = rc ? NULL : cursor_bytes(&c, STORE_ID_BYTES);
 
-	if (rc == -ENOENT || (!rc && !id))
-		return table_damaged(catalog, TABLE_META);
 	if (rc)
 		return rc;
+	if (!id)
+		return table_damaged(catalog, TABLE_META);
+	if (version && version < SCHEMA_VERSION)
+		return -ESTALE;
 	if (version != SCHEMA_VERSION)
 		return err_set(EIO, "the index has format %u, this tomofs reads %u; run: tomofs rebuild %s", version,
 			       SCHEMA_VERSION, store_path(catalog->store));
@@ -207,14 +213,17 @@ static int seed(struct catalog *catalog)
 
 static int load_or_seed(struct catalog *catalog)
 {
-	int rc;
+	int rc, counted;
 
 	kv_read_begin(catalog->kv);
-	rc = counters_get(catalog);
-	if (!rc)
-		rc = check_identity(catalog);
+	rc = check_identity(catalog);
+	counted = rc == -ESTALE ? 0 : counters_get(catalog);
 	kv_read_end(catalog->kv);
-	return rc == -ENOENT ? seed(catalog) : rc;
+	if (rc == -ENOENT && counted == -ENOENT)
+		return seed(catalog);
+	if (rc == -ENOENT || (!rc && counted == -ENOENT))
+		return table_damaged(catalog, TABLE_META);
+	return rc ? rc : counted;
 }
 
 static int replay_one(void *ctx, const struct journal_record *entry)
@@ -294,6 +303,7 @@ int catalog_open(struct catalog **out, struct store *store, struct journal *jour
 {
 	scope_free char *dir = NULL;
 	struct catalog *catalog;
+	uint64_t records;
 	int rc;
 
 	if (asprintf(&dir, "%s/index", store_path(store)) < 0)
@@ -301,6 +311,12 @@ int catalog_open(struct catalog **out, struct store *store, struct journal *jour
 	rc = settle_folders(store, dir);
 	if (!rc)
 		rc = catalog_open_dir(&catalog, store, journal, dir);
+	if (rc == -ESTALE) {
+		log_info("%s: made by an older tomofs; it is made again from the journal, which may take a while", dir);
+		rc = catalog_rebuild(store, journal, &records);
+		if (!rc)
+			rc = catalog_open_dir(&catalog, store, journal, dir);
+	}
 	if (rc)
 		return rc;
 	rc = start_thread(catalog);

@@ -1,10 +1,11 @@
+#include "index/catalog_history.h"
 #include "index/catalog_internal.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 
-enum { DUMP_CHUNK = 1024 };
+enum { DUMP_CHUNK = 1024, SWEEP_BUDGET = 100000 };
 
 int folder_remove(const char *dir)
 {
@@ -57,7 +58,11 @@ int catalog_rebuild(struct store *store, struct journal *journal, uint64_t *reco
 	if (rc)
 		return rc;
 	*records = catalog->counters.seq;
-	rc = kv_commit(catalog->kv);
+	do
+		rc = catalog_sweep(catalog, NULL, NULL, SWEEP_BUDGET);
+	while (rc == 1);
+	if (!rc)
+		rc = kv_commit(catalog->kv);
 	catalog_free(catalog);
 	return rc ? rc : put_in_place(store, dir, new, old);
 }

@@ -3,6 +3,22 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum {
+	SEEN_MAX = 12,
+	SEEN_BYTES_MAX = 4096, /* larger values are not remembered */
+};
+
+/* What the present change has read and written, so that it asks the kv for a row once: a change reads a row to check it, then
+ * to change it, then to keep what it said. The oldest is forgotten first. */
+struct seen {
+	unsigned count, next;
+	struct {
+		struct table_key key;
+		struct buf value;
+		bool there;
+	} list[SEEN_MAX];
+};
+
 void key_begin(struct table_key *k, enum table table)
 {
 	k->len = 1;
@@ -116,7 +132,11 @@ static const char *table_noun(enum table table)
 	case TABLE_FACT:
 		return "facts";
 	case TABLE_GONE:
+	case TABLE_DROPPED:
 		return "removed names";
+	case TABLE_HISTORY:
+	case TABLE_MOMENT:
+		return "history";
 	case TABLE_IMAGE:
 	case TABLE_IMAGE_ID:
 		return "images";
@@ -151,11 +171,110 @@ int table_damaged(struct catalog *catalog, enum table table)
 		       store_path(catalog->store));
 }
 
+int table_seen_begin(struct catalog *catalog)
+{
+	if (!catalog->seen)
+		catalog->seen = calloc(1, sizeof *catalog->seen);
+	if (!catalog->seen)
+		return err_set(ENOMEM, "no memory for a change");
+	catalog->seen->count = catalog->seen->next = 0;
+	return 0;
+}
+
+void table_seen_free(struct catalog *catalog)
+{
+	for (unsigned i = 0; catalog->seen && i < SEEN_MAX; i++)
+		buf_free(&catalog->seen->list[i].value);
+	free(catalog->seen);
+	catalog->seen = NULL;
+}
+
+static bool seen_is(const struct catalog *catalog, unsigned i, const struct table_key *k)
+{
+	const struct table_key *key = &catalog->seen->list[i].key;
+
+	return key->len == k->len && memcmp(key->bytes, k->bytes, k->len) == 0;
+}
+
+/* Its place in the list, -1: not seen (or nothing is being changed). */
+static int seen_find(const struct catalog *catalog, const struct table_key *k)
+{
+	if (catalog->now.seq)
+		for (unsigned i = 0; i < catalog->seen->count; i++)
+			if (seen_is(catalog, i, k))
+				return (int)i;
+	return -1;
+}
+
+static void seen_note(struct catalog *catalog, const struct table_key *k, const void *value, size_t len, bool there)
+{
+	struct seen *seen = catalog->seen;
+	int i = seen_find(catalog, k);
+
+	if (!catalog->now.seq)
+		return;
+	if (i < 0) {
+		i = (int)seen->next;
+		seen->next = (seen->next + 1) % SEEN_MAX;
+		if (seen->count < SEEN_MAX)
+			seen->count++;
+	}
+	seen->list[i].key.len = len > SEEN_BYTES_MAX ? 0 : k->len; /* 0: no key is so */
+	memcpy(seen->list[i].key.bytes, k->bytes, k->len);
+	buf_clear(&seen->list[i].value);
+	if (len <= SEEN_BYTES_MAX)
+		buf_put(&seen->list[i].value, value, len);
+	if (buf_failed(&seen->list[i].value)) {
+		buf_free(&seen->list[i].value);
+		seen->list[i].key.len = 0;
+	}
+	seen->list[i].there = there;
+}
+
+int table_get_raw(struct catalog *catalog, const struct table_key *k, struct buf *value)
+{
+	int i = seen_find(catalog, k), rc;
+
+	if (i >= 0) {
+		buf_clear(value);
+		buf_put(value, catalog->seen->list[i].value.data, catalog->seen->list[i].value.len);
+		if (buf_failed(value))
+			return err_set(ENOMEM, "no memory for a row of the table of %s", table_noun(k->bytes[0]));
+		return catalog->seen->list[i].there ? 0 : -ENOENT;
+	}
+	rc = kv_get(catalog->kv, k->bytes, k->len, value);
+	if (rc && rc != -ENOENT)
+		return rc == -ENOMEM ? rc : table_damaged(catalog, k->bytes[0]);
+	seen_note(catalog, k, value->data, rc ? 0 : value->len, !rc);
+	return rc;
+}
+
+void table_put_raw(struct catalog *catalog, const struct table_key *k, const void *value, size_t len)
+{
+	kv_put(catalog->kv, k->bytes, k->len, len ? value : "", len);
+	seen_note(catalog, k, value, len, true);
+}
+
+void table_del_raw(struct catalog *catalog, const struct table_key *k)
+{
+	kv_del(catalog->kv, k->bytes, k->len);
+	seen_note(catalog, k, "", 0, false);
+}
+
 int table_get(struct catalog *catalog, const struct table_key *k, struct buf *value)
 {
-	int rc = kv_get(catalog->kv, k->bytes, k->len, value);
+	int rc = table_get_raw(catalog, k, value);
+	struct stamp stamp;
+	struct cursor c;
 
-	return rc && rc != -ENOENT ? table_damaged(catalog, k->bytes[0]) : rc;
+	if (rc || !table_has_past(k->bytes[0]))
+		return rc;
+	c = cursor_of(value->data, value->len);
+	if (!stamp_take(&c, &stamp))
+		return table_damaged(catalog, k->bytes[0]);
+	value->len = cursor_left(&c);
+	memmove(value->data, c.at, value->len);
+	return 0;
 }
 
 int table_has(struct catalog *catalog, const struct table_key *k)
@@ -172,13 +291,15 @@ int table_put(struct catalog *catalog, const struct table_key *k, const struct b
 		return err_set(ENOMEM, "no memory for the table of %s", table_noun(k->bytes[0]));
 	if (value->len > KV_VALUE_MAX)
 		return err_set(EFBIG, "too much for one entry of the table of %s", table_noun(k->bytes[0]));
-	kv_put(catalog->kv, k->bytes, k->len, value->len ? (const void *)value->data : "", value->len);
+	if (table_has_past(k->bytes[0]))
+		return table_put_kept(catalog, k, value->data, value->len, KEEP_ALWAYS);
+	table_put_raw(catalog, k, value->data, value->len);
 	return 0;
 }
 
 void table_put_empty(struct catalog *catalog, const struct table_key *k)
 {
-	kv_put(catalog->kv, k->bytes, k->len, "", 0);
+	table_put_raw(catalog, k, "", 0);
 }
 
 void table_put_u64(struct catalog *catalog, const struct table_key *k, uint64_t v)
@@ -187,7 +308,7 @@ void table_put_u64(struct catalog *catalog, const struct table_key *k, uint64_t 
 
 	for (size_t i = 0; i < sizeof raw; i++)
 		raw[i] = (uint8_t)(v >> (8 * i));
-	kv_put(catalog->kv, k->bytes, k->len, raw, sizeof raw);
+	table_put_raw(catalog, k, raw, sizeof raw);
 }
 
 int table_get_u64(struct catalog *catalog, const struct table_key *k, uint64_t *v)
@@ -205,7 +326,10 @@ int table_get_u64(struct catalog *catalog, const struct table_key *k, uint64_t *
 
 void table_del(struct catalog *catalog, const struct table_key *k)
 {
-	kv_del(catalog->kv, k->bytes, k->len);
+	if (table_has_past(k->bytes[0]))
+		table_del_kept(catalog, k);
+	else
+		table_del_raw(catalog, k);
 }
 
 int scan_from(struct scan *w, struct catalog *catalog, const struct table_key *prefix, const struct table_key *from)
@@ -220,6 +344,17 @@ int scan_begin(struct scan *w, struct catalog *catalog, const struct table_key *
 	return scan_from(w, catalog, prefix, prefix);
 }
 
+static int scan_stamp(struct scan *w)
+{
+	struct cursor c = cursor_of(w->value, w->value_len);
+
+	if (!stamp_take(&c, &w->since))
+		return table_damaged(w->catalog, w->table);
+	w->value = c.at;
+	w->value_len = cursor_left(&c);
+	return 1;
+}
+
 int scan_next(struct scan *w)
 {
 	int rc = kv_next(w->cursor, &w->key, &w->key_len, &w->value, &w->value_len);
@@ -229,6 +364,8 @@ int scan_next(struct scan *w)
 	if (rc == 1) {
 		w->key += w->prefix;
 		w->key_len -= w->prefix;
+		if (table_has_past(w->table))
+			return scan_stamp(w);
 	}
 	return rc;
 }

@@ -208,8 +208,9 @@ int apply_xattr(struct change *ch)
 	if (r->xattr.remove)
 		table_del(ch->catalog, &k);
 	else
-		kv_put(ch->catalog->kv, k.bytes, k.len, r->xattr.value_len ? (const void *)r->xattr.value : "",
-		       r->xattr.value_len);
+		rc = table_put_kept(ch->catalog, &k, r->xattr.value, r->xattr.value_len, KEEP_ALWAYS);
+	if (rc)
+		return rc;
 	row.ctime_ns = ch->time_ns;
 	return node_store(ch->catalog, &row);
 }

@@ -27,6 +27,8 @@ enum record_kind {
 	REC_TAG = 11,     /* a dataset gets or loses a tag */
 	REC_TERM = 12,    /* a tag or sample folder is made, dropped or renamed */
 	REC_QUERY = 13,   /* a search folder is kept or dropped */
+	REC_EXPIRE = 14,  /* history up to a record is given up */
+	REC_RESTORE = 16, /* a removed node gets a name again */
 	REC_KINDS
 };
 
@@ -179,6 +181,14 @@ struct record {
 			const char *text;
 			bool drop;
 		} query;
+		struct {
+			uint64_t seq; /* what was so before this record may be forgotten */
+		} expire;
+		struct {
+			uint64_t ino, parent;
+			const char *name;
+			uint32_t dataset; /* the removed dataset whose top it was and is again; 0: none */
+		} restore;
 	};
 };
 

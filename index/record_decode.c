@@ -262,11 +262,24 @@ static void get_query(struct decoder *d, struct record *r)
 	r->query.drop = get_choice(d, 0, 1);
 }
 
+static void get_expire(struct decoder *d, struct record *r)
+{
+	r->expire.seq = cursor_u64(&d->in);
+}
+
+static void get_restore(struct decoder *d, struct record *r)
+{
+	r->restore.ino = cursor_varint(&d->in);
+	r->restore.parent = cursor_varint(&d->in);
+	r->restore.name = get_string(d);
+	r->restore.dataset = get_u32(d);
+}
+
 static void (*const get_body[REC_KINDS])(struct decoder *d, struct record *r) = {
 	[REC_NODE] = get_node,	 [REC_ATTR] = get_attr,	    [REC_CONTENT] = get_content, [REC_RENAME] = get_rename,
 	[REC_REMOVE] = get_remove, [REC_XATTR] = get_xattr, [REC_PROBE] = get_probe,	 [REC_IMAGES] = get_images,
 	[REC_DATASET] = get_dataset, [REC_FACT] = get_fact, [REC_TAG] = get_tag,	 [REC_TERM] = get_term,
-	[REC_QUERY] = get_query,
+	[REC_QUERY] = get_query,     [REC_EXPIRE] = get_expire, [REC_RESTORE] = get_restore,
 };
 
 int record_decode(const struct journal_record *from, struct record *r, struct record_memory **memory)

@@ -112,6 +112,13 @@ static void show(struct buf *b, const struct record *r)
 	case REC_QUERY:
 		buf_printf(b, "'%s' %d", r->query.text, r->query.drop);
 		break;
+	case REC_EXPIRE:
+		buf_printf(b, "%llu", (unsigned long long)r->expire.seq);
+		break;
+	case REC_RESTORE:
+		buf_printf(b, "%llu %llu '%s' %u", (unsigned long long)r->restore.ino,
+			   (unsigned long long)r->restore.parent, r->restore.name, r->restore.dataset);
+		break;
 	case REC_KINDS:
 		break;
 	}
@@ -204,6 +211,8 @@ static const struct record examples[] = {
 	{ .kind = REC_TERM, .term = { FACET_PROJECT, TERM_RENAME, "a", "b" } },
 	{ .kind = REC_QUERY, .query = { "tag=bone kV=80..", false } },
 	{ .kind = REC_QUERY, .query = { "bone", true } },
+	{ .kind = REC_EXPIRE, .expire = { UINT64_MAX } },
+	{ .kind = REC_RESTORE, .restore = { 1ULL << 40, 2, LONG_NAME, 7 } },
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 
