@@ -110,6 +110,7 @@ struct view { /* of a file at one moment */
 	size_t patch_count, patch_cap;
 	struct extent ahead[AHEAD_CHUNKS]; /* the next chunks of a sequential reader */
 	size_t ahead_count;
+	bool scattered; /* no sequential reader */
 	bool ends; /* most of the file has been read now */
 };
 
@@ -222,6 +223,7 @@ static int look(struct file *f, uint64_t off, size_t *len, struct view *v)
 		return rc;
 	if (!f->kept)
 		plan_ahead(f, off, *len, v);
+	v->scattered = !f->reading.run;
 	v->ends = reading_ends(&f->reading, f->size);
 	return 0;
 }
@@ -267,7 +269,7 @@ int64_t file_read(struct file *f, uint64_t off, void *to, size_t len)
 }
 
 struct held {
-	struct cache_chunk *chunk;
+	struct store_part part;
 	bool done; /* read to its end */
 };
 
@@ -281,9 +283,9 @@ static size_t count_pieces(const struct plan *p)
 	return n;
 }
 
-static int hold_stretch(struct file_bytes *b, const struct stretch *s)
+static int hold_stretch(struct file_bytes *b, const struct stretch *s, bool scattered)
 {
-	struct cache_chunk *chunk;
+	struct held *held = &b->held[b->held_count];
 	int rc;
 
 	if (key_is_hole(&s->key)) {
@@ -291,17 +293,23 @@ static int hold_stretch(struct file_bytes *b, const struct stretch *s)
 			b->list[b->count++] = (struct iovec){ zeros, s->len - at < ZEROS ? s->len - at : ZEROS };
 		return 0;
 	}
-	rc = store_get(b->store, &s->key, s->chunk_len, &chunk);
+	if (scattered) {
+		rc = store_get_part(b->store, &s->key, s->chunk_len, s->skip, s->len, &held->part);
+	} else {
+		held->part = (struct store_part){ 0 };
+		rc = store_get(b->store, &s->key, s->chunk_len, &held->part.chunk);
+		held->part.bytes = rc ? NULL : held->part.chunk->bytes + s->skip;
+	}
 	if (rc)
 		return rc;
-	b->held[b->held_count].chunk = chunk;
-	b->held[b->held_count++].done = s->skip + s->len == s->chunk_len;
-	b->list[b->count++] = (struct iovec){ (uint8_t *)chunk->bytes + s->skip, s->len };
+	held->done = s->skip + s->len == s->chunk_len;
+	b->held_count++;
+	b->list[b->count++] = (struct iovec){ (uint8_t *)held->part.bytes, s->len };
 	return 0;
 }
 
 /* Nothing lies over what is stored: its chunks are handed out as they are. */
-static int hold_plan(struct file_bytes *b, const struct plan *p)
+static int hold_plan(struct file_bytes *b, const struct plan *p, bool scattered)
 {
 	int rc = 0;
 
@@ -309,9 +317,10 @@ static int hold_plan(struct file_bytes *b, const struct plan *p)
 	b->held = malloc((p->count + 1) * sizeof(*b->held));
 	if (!b->list || !b->held)
 		return err_set(ENOMEM, "no memory to read");
-	start_all_but_first(b->store, p);
+	if (!scattered)
+		start_all_but_first(b->store, p);
 	for (size_t i = 0; !rc && i < p->count; i++)
-		rc = hold_stretch(b, &p->list[i]);
+		rc = hold_stretch(b, &p->list[i], scattered);
 	return rc;
 }
 
@@ -337,7 +346,8 @@ int64_t file_read_bytes(struct file *f, uint64_t off, size_t len, struct file_by
 	rc = look(f, off, &len, &v);
 	if (!rc && len) {
 		go_ahead(f, &v);
-		rc = v.over || count_pieces(&v.stored) > PIECES_MAX ? hold_copy(f, b, &v, len) : hold_plan(b, &v.stored);
+		rc = v.over || count_pieces(&v.stored) > PIECES_MAX ? hold_copy(f, b, &v, len) :
+										       hold_plan(b, &v.stored, v.scattered);
 	}
 	view_free(&v);
 	return rc ? with_place(f, rc, off) : (int64_t)len;
@@ -346,7 +356,7 @@ int64_t file_read_bytes(struct file *f, uint64_t off, size_t len, struct file_by
 void file_bytes_free(struct file_bytes *b)
 {
 	for (size_t i = 0; i < b->held_count; i++)
-		store_drop(b->store, b->held[i].chunk, b->held[i].done);
+		store_drop_part(b->store, &b->held[i].part, b->held[i].done);
 	free(b->held);
 	free(b->copy);
 	free(b->list);

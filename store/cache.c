@@ -21,7 +21,7 @@
 #include "store/err.h"
 #include "store/scope.h"
 
-enum { BUCKETS_MIN = 256, DONE_BYTES = 4 << 20, LOADED = 16, PAST = 256 };
+enum { BUCKETS_MIN = 256, DONE_BYTES = 4 << 20, LOADED = 16, PAST = 256, SEEN = 1024 };
 
 enum state { LOADING, READY, FAILED };
 
@@ -57,6 +57,7 @@ struct cache {
 	struct lru probation, protect, done;
 	uint64_t moment;       /* counts what was read to its end */
 	struct key past[PAST]; /* the last of these: the n-th at n % PAST */
+	struct key seen[SEEN]; /* by cache_is_new(); each has one place */
 };
 
 static size_t cost(const struct entry *e)
@@ -376,6 +377,17 @@ void cache_drop_done(struct cache *c, struct cache_chunk *chunk)
 	victims = unref(c, e);
 	pthread_mutex_unlock(&c->lock);
 	free_all(c, victims);
+}
+
+bool cache_is_new(struct cache *c, const struct key *key)
+{
+	struct key *seen = &c->seen[(key->bytes[0] | key->bytes[1] << 8) % SEEN];
+
+	scope_lock(&c->lock);
+	if (find(c, key) || key_equal(seen, key))
+		return false;
+	*seen = *key;
+	return true;
 }
 
 bool cache_has(struct cache *c, const struct key *key)

@@ -39,6 +39,9 @@ void cache_drop_done(struct cache *cache, struct cache_chunk *chunk);
 /* The chunk when it is there, whole and of this length: cache_drop() it. Counts as no use and loads nothing. */
 bool cache_peek(struct cache *cache, const struct key *key, size_t len, struct cache_chunk **chunk);
 /* Is it there, or being loaded? */
+/* True when this chunk is not here and nobody asked so about it before, as far as is remembered (of some hundred chunks): who takes a
+ * small part of it need not have all of it decoded for others. */
+bool cache_is_new(struct cache *cache, const struct key *key);
 bool cache_has(struct cache *cache, const struct key *key);
 /* Shall a chunk be loaded for a reader who wanted it at that moment (cache_moment())? Not when it is there or being loaded, or when
  * cache_drop_done() gave it away since, or very many others: then he is past it. */

@@ -25,14 +25,21 @@ const char *codec_name(unsigned codec)
 
 int codec_decode(unsigned codec, const void *payload, size_t payload_len, void *to, size_t len)
 {
+	return codec_decode_first(codec, payload, payload_len, to, len, len);
+}
+
+int codec_decode_first(unsigned codec, const void *payload, size_t payload_len, void *to, size_t len, size_t want)
+{
 	struct coder *c;
 
 	if (codec >= CODEC_COUNT)
 		return err_set(EBADMSG, "its codec, number %u, is unknown", codec);
 	if (!len || len > CHUNK_MAX)
 		return err_set(EBADMSG, "a chunk cannot have %zu bytes", len);
+	if (!want || want > len)
+		return err_set(EBADMSG, "of %zu bytes %zu cannot be wanted", len, want);
 	c = coder_get();
-	return c ? codecs[codec]->decode(c, payload, payload_len, to, len) : coder_no_memory();
+	return c ? codecs[codec]->decode(c, payload, payload_len, to, len, want) : coder_no_memory();
 }
 
 bool codec_plan_rows(struct chunk_plan *plan, unsigned sample_bytes, bool big_endian, uint64_t row_bytes)
@@ -74,7 +81,7 @@ static int decode_and_compare(struct coder *c, enum codec codec, const struct bu
 
 	if (!check)
 		return coder_no_memory();
-	rc = codecs[codec]->decode(c, payload->data, payload->len, check, len);
+	rc = codecs[codec]->decode(c, payload->data, payload->len, check, len, len);
 	return rc ? rc : memcmp(check, bytes, len) == 0;
 }
 

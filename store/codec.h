@@ -47,5 +47,8 @@ bool codec_plan(unsigned codec, const void *payload, size_t payload_len, struct 
 /* Decodes a payload to exactly len plain bytes. 0; -EBADMSG with a sentence: damaged, of another length, or of an
  * unknown codec or filter; -ENOMEM. Safe on any bytes. */
 int codec_decode(unsigned codec, const void *payload, size_t payload_len, void *to, size_t len);
+/* The same for who needs only the first `want` of these bytes (1 to len): what is behind them may or may not be decoded, and damage
+ * that shows only there is not noticed. to: room for len bytes. The payload must be whole all the same. */
+int codec_decode_first(unsigned codec, const void *payload, size_t payload_len, void *to, size_t len, size_t want);
 
 #endif

@@ -109,15 +109,19 @@ static int take_apart(struct bits_room *room, const uint8_t *payload, size_t pay
 	return 0;
 }
 
-int bits_decode(struct bits_room *room, const uint8_t *payload, size_t payload_len, uint8_t *to, size_t len)
+int bits_decode(struct bits_room *room, const uint8_t *payload, size_t payload_len, uint8_t *to, size_t len, size_t want)
 {
 	struct parts parts;
 	int rc = take_apart(room, payload, payload_len, len, &parts);
+	size_t block;
 
 	if (rc)
 		return rc;
-	bitpack_unpack(&parts.b, parts.widths, parts.packed, parts.packed_len, to, len);
-	memcpy(to + len - parts.rest_len, parts.rest, parts.rest_len);
+	block = (size_t)BITPACK_BLOCK * parts.b.sample_bytes;
+	want = (want + block - 1) / block * block; /* no sample depends on later ones */
+	bitpack_unpack(&parts.b, parts.widths, parts.packed, parts.packed_len, to, want < len ? want : len);
+	if (want >= len)
+		memcpy(to + len - parts.rest_len, parts.rest, parts.rest_len);
 	return 0;
 }
 
@@ -142,9 +146,9 @@ static int encode_bits(struct coder *c, const struct way *way, const void *bytes
 	return bits_encode(&c->bits, &way->bitpack, bytes, len, out);
 }
 
-static int decode_bits(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len)
+static int decode_bits(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len, size_t want)
 {
-	return bits_decode(&c->bits, payload, payload_len, to, len);
+	return bits_decode(&c->bits, payload, payload_len, to, len, want);
 }
 
 static bool plan_bits(struct cursor *head, struct chunk_plan *plan)

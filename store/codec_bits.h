@@ -22,8 +22,8 @@ void bits_room_free(struct bits_room *room);
 
 /* Appends the payload. 0 or -ENOMEM. */
 int bits_encode(struct bits_room *room, const struct bitpack *b, const uint8_t *bytes, size_t len, struct buf *out);
-/* 0, -EBADMSG or -ENOMEM with a sentence. Safe on any bytes. */
-int bits_decode(struct bits_room *room, const uint8_t *payload, size_t payload_len, uint8_t *to, size_t len);
+/* As codec_decode_first(). */
+int bits_decode(struct bits_room *room, const uint8_t *payload, size_t payload_len, uint8_t *to, size_t len, size_t want);
 /* 1: the payload decodes to these bytes; 0: to others; -errno as bits_decode(). */
 int bits_matches(struct bits_room *room, const uint8_t *payload, size_t payload_len, const uint8_t *bytes, size_t len);
 /* The head; false: not one that this version knows. */

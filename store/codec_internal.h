@@ -68,14 +68,14 @@ struct way {
 int way_encode(struct coder *c, const struct way *way, const void *bytes, size_t len, struct buf *filtered,
 	       struct buf *out);
 
-/* A codec. encode: as way_encode(). decode: as codec_decode(). plan: as codec_plan() with *plan all zeros at first; NULL: its
+/* A codec. encode: as way_encode(). decode: as codec_decode_first(). plan: as codec_plan() with *plan all zeros at first; NULL: its
  * payloads say nothing. matches: 1 when the payload decodes to these bytes, 0 when it does not, -ENOMEM; NULL: decode it and
  * compare. */
 struct codec_row {
 	const char *name;
 	int (*encode)(struct coder *c, const struct way *way, const void *bytes, size_t len, struct buf *filtered,
 		      struct buf *out);
-	int (*decode)(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len);
+	int (*decode)(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len, size_t want);
 	bool (*plan)(struct cursor *head, struct chunk_plan *plan);
 	int (*matches)(struct coder *c, const void *payload, size_t payload_len, const void *bytes, size_t len);
 };

@@ -97,52 +97,62 @@ static int encode_predicted(struct coder *c, const struct way *way, const void *
 
 /* ---- decode ---- */
 
-static int decode_plane(struct coder *c, const struct prediction *p, struct cursor *from, size_t count, uint8_t *to)
+/* No sample depends on a later row. */
+static size_t in_whole_rows(const struct prediction *p, size_t count, size_t first)
+{
+	size_t rows = first / p->row + (first % p->row != 0);
+
+	return rows < count / p->row ? rows * p->row : count;
+}
+
+static int decode_plane(struct coder *c, const struct prediction *p, struct cursor *from, size_t count, size_t first, uint8_t *to)
 {
 	uint8_t *residuals = coder_scratch(&c->filtered, count * p->width);
 	int rc;
 
 	if (!residuals)
 		return coder_no_memory();
-	rc = residual_decode(from->at, cursor_left(from), p->width, count, p->row, residuals);
-	return rc ? rc : predict_undo(p, residuals, count, to);
+	first = in_whole_rows(p, count, first);
+	rc = residual_decode_first(from->at, cursor_left(from), p->width, count, p->row, first, residuals);
+	return rc ? rc : predict_undo(p, residuals, first, to);
 }
 
-static int decode_samples(struct coder *c, const struct head *h, struct cursor *from, size_t count, uint8_t *to)
+/* The first samples, and maybe more. */
+static int decode_samples(struct coder *c, const struct head *h, struct cursor *from, size_t count, size_t first, uint8_t *to)
 {
 	const struct prediction *p = &h->prediction;
 	uint8_t *planes;
 	int rc;
 
 	if (h->planes.samples <= 1)
-		return decode_plane(c, p, from, count, to);
+		return decode_plane(c, p, from, count, first, to);
 	planes = coder_scratch(&c->planes, count * p->width);
 	if (!planes)
 		return coder_no_memory();
-	rc = decode_plane(c, p, from, count, planes);
+	rc = decode_plane(c, p, from, count, count, planes);
 	if (!rc)
 		planes_merge(&h->planes, p, planes, count, to);
 	return rc;
 }
 
-static int decode_ranks(struct coder *c, const struct head *h, struct cursor *from, size_t count, uint8_t *to)
+static int decode_ranks(struct coder *c, const struct head *h, struct cursor *from, size_t count, size_t first, uint8_t *to)
 {
 	uint8_t *ranks = coder_scratch(&c->ranks, count * h->prediction.width);
 	int rc;
 
 	if (!ranks)
 		return coder_no_memory();
-	rc = decode_samples(c, h, from, count, ranks);
+	rc = decode_samples(c, h, from, count, first, ranks);
 	if (!rc)
-		values_unrank(&c->values, ranks, count, to);
+		values_unrank(&c->values, ranks, first, to);
 	return rc;
 }
 
-static int decode_predicted(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len)
+static int decode_predicted(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len, size_t want)
 {
 	struct cursor from = cursor_of(payload, payload_len);
 	struct head h = { 0 };
-	size_t width, rest;
+	size_t width, rest, count, first;
 	const uint8_t *left_over;
 	int rc = 0;
 
@@ -161,7 +171,9 @@ static int decode_predicted(struct coder *c, const void *payload, size_t payload
 		return err_set(EBADMSG, "its payload is too short");
 	if (rest)
 		memcpy((uint8_t *)to + len - rest, left_over, rest);
-	return h.ranked ? decode_ranks(c, &h, &from, len / width, to) : decode_samples(c, &h, &from, len / width, to);
+	count = len / width;
+	first = want < len - rest ? (want + width - 1) / width : count;
+	return (h.ranked ? decode_ranks : decode_samples)(c, &h, &from, count, first, to);
 }
 
 /* ---- plan ---- */

@@ -20,12 +20,12 @@ static int encode_none(struct coder *c, const struct way *way, const void *bytes
 	return buf_failed(out) ? coder_no_memory() : 0;
 }
 
-static int decode_none(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len)
+static int decode_none(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len, size_t want)
 {
 	(void)c;
 	if (payload_len != len)
 		return err_set(EBADMSG, "it has %zu bytes and not %zu", payload_len, len);
-	memcpy(to, payload, len);
+	memcpy(to, payload, want);
 	return 0;
 }
 
@@ -50,9 +50,34 @@ static int encode_zstd(struct coder *c, const struct way *way, const void *bytes
 	return 0;
 }
 
+static ZSTD_DCtx *decoder_new(void)
+{
+	enum { WINDOW_LOG_MAX = 22 }; /* twice a chunk; a stream that claims more gets no memory for it */
+	ZSTD_DCtx *z = ZSTD_createDCtx();
+
+	if (z)
+		(void)ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+	return z;
+}
+
+/* Only the first bytes; false: they cannot be had, and decoding all says why. */
+static bool decode_zstd_first(struct coder *c, const void *payload, size_t payload_len, void *to, size_t want)
+{
+	ZSTD_inBuffer in = { payload, payload_len, 0 };
+	ZSTD_outBuffer out = { to, want, 0 };
+	size_t before, n;
+
+	(void)ZSTD_DCtx_reset(c->decoder, ZSTD_reset_session_only);
+	do {
+		before = in.pos + out.pos;
+		n = ZSTD_decompressStream(c->decoder, &out, &in);
+	} while (!ZSTD_isError(n) && out.pos < want && in.pos + out.pos > before);
+	return out.pos == want;
+}
+
 /* Exactly one frame of the current format: libzstd itself would also take several, skippable ones and those of old
  * versions. */
-static int decode_zstd(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len)
+static int decode_zstd(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len, size_t want)
 {
 	struct cursor head = cursor_of(payload, payload_len);
 	size_t n;
@@ -60,9 +85,11 @@ static int decode_zstd(struct coder *c, const void *payload, size_t payload_len,
 	if (cursor_u32(&head) != ZSTD_MAGICNUMBER || ZSTD_findFrameCompressedSize(payload, payload_len) != payload_len)
 		return err_set(EBADMSG, "its payload is not a zstd frame");
 	if (!c->decoder)
-		c->decoder = ZSTD_createDCtx();
+		c->decoder = decoder_new();
 	if (!c->decoder)
 		return coder_no_memory();
+	if (want <= len / 4 * 3 && decode_zstd_first(c, payload, payload_len, to, want))
+		return 0;
 	n = ZSTD_decompressDCtx(c->decoder, to, len, payload, payload_len);
 	if (ZSTD_isError(n))
 		return coder_zstd_error("zstd cannot decode it", n);
@@ -109,7 +136,8 @@ static int encode_filtered(struct coder *c, const struct way *way, const void *b
 	return encode_zstd(c, way, planes, len, NULL, out);
 }
 
-static int decode_filtered(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len)
+/* The bytes of a sample lie far from each other: it is decoded whole. */
+static int decode_filtered(struct coder *c, const void *payload, size_t payload_len, void *to, size_t len, size_t want)
 {
 	struct cursor from = cursor_of(payload, payload_len);
 	struct filter f;
@@ -121,7 +149,8 @@ static int decode_filtered(struct coder *c, const void *payload, size_t payload_
 	planes = coder_scratch(&c->filtered, len);
 	if (!planes)
 		return coder_no_memory();
-	rc = decode_zstd(c, from.at, cursor_left(&from), planes, len);
+	(void)want;
+	rc = decode_zstd(c, from.at, cursor_left(&from), planes, len, len);
 	if (!rc)
 		filter_undo(&f, planes, len, to);
 	return rc;

@@ -24,5 +24,8 @@ int residual_encode(const void *residuals, unsigned width, size_t count, size_t 
 /* Decodes count samples of the same width and row. 0; -EBADMSG: damaged, or of another count or row (not always
  * noticed); -ENOMEM. Safe on any bytes. */
 int residual_decode(const uint8_t *coded, size_t coded_len, unsigned width, size_t count, size_t row, void *residuals);
+/* Only the first ones: whole rows, or all. */
+int residual_decode_first(const uint8_t *coded, size_t coded_len, unsigned width, size_t count, size_t row, size_t first,
+			  void *residuals);
 
 #endif

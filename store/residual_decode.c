@@ -282,6 +282,12 @@ static bool at_the_end(const struct decoder *d)
 
 int residual_decode(const uint8_t *coded, size_t coded_len, unsigned width, size_t count, size_t row, void *residuals)
 {
+	return residual_decode_first(coded, coded_len, width, count, row, count, residuals);
+}
+
+int residual_decode_first(const uint8_t *coded, size_t coded_len, unsigned width, size_t count, size_t row, size_t first,
+			  void *residuals)
+{
 	scope_free struct decoder *d = NULL;
 
 	if (!count)
@@ -291,8 +297,8 @@ int residual_decode(const uint8_t *coded, size_t coded_len, unsigned width, size
 		return err_set(ENOMEM, "no memory to decode residuals");
 	if (!row || row > count)
 		row = count;
-	if (!read_coded(d, coded, coded_len, width) || !decode_samples(d, width, residuals, count, row) ||
-	    !at_the_end(d))
+	if (!read_coded(d, coded, coded_len, width) || !decode_samples(d, width, residuals, first, row) ||
+	    (first == count && !at_the_end(d)))
 		return err_set(EBADMSG, "its residuals are damaged");
 	return 0;
 }

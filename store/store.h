@@ -70,6 +70,19 @@ struct cache_chunk; /* cache.h */
 int store_get(struct store *store, const struct key *key, size_t chunk_len, struct cache_chunk **chunk);
 void store_drop(struct store *store, struct cache_chunk *chunk, bool done);
 
+/* The same for who takes a part here and there: bytes skip .. skip+len-1, which stay as they are until store_drop_part(). A small part
+ * of a chunk that nobody was at lately is decoded alone, up to its end, and not kept: its bytes match the record's check, but the
+ * key, which is of the whole chunk, cannot be compared. Otherwise as store_get(). After an error there is nothing to drop. */
+struct store_part {
+	const uint8_t *bytes;
+	struct cache_chunk *chunk; /* that they lie in, or NULL and ... */
+	void *room;		   /* ... memory of their own */
+	size_t room_len;
+};
+int store_get_part(struct store *store, const struct key *key, size_t chunk_len, size_t skip, size_t len,
+		   struct store_part *part);
+void store_drop_part(struct store *store, struct store_part *part, bool done);
+
 /* Starts decoding a chunk into the cache in the background, if it is not there; never waits. */
 void store_read_ahead(struct store *store, const struct key *key, size_t chunk_len);
 /* The same in two steps, for those who have their own order of work. What a reader was thought to want at some moment is not wanted

@@ -35,7 +35,7 @@ struct store {
 	pthread_mutex_t feature_lock; /* while they are added */
 	const struct io *io;
 	struct cache *cache;
-	struct arena *records; /* memory for those that are being read */
+	struct arena *records; /* memory for those that are being read, and for parts of chunks */
 	struct pool *pool;
 	struct pool *writers; /* write and sync packs; NULL before the first one */
 	struct directory *directory;
@@ -82,6 +82,8 @@ void store_count(struct store *store, const struct directory_entry *entry, int s
  * match the record's check, but not necessarily the key: store_fetch_check() says that, and it covers what no check on the
  * disk can, a bit that flips in memory. */
 int store_fetch(struct store *store, const struct key *key, const struct directory_entry *entry, void *to);
+/* Only the first bytes of it: want, 1 to plain_len. to has room for all. */
+int store_fetch_first(struct store *store, const struct key *key, const struct directory_entry *entry, void *to, size_t want);
 int store_fetch_check(struct store *store, const struct key *key, const struct directory_entry *entry, const void *bytes);
 
 /* Waits until nobody else puts, or moves, this key; then nobody does until store_unclaim(). */

@@ -44,7 +44,7 @@ static int read_record(struct store *s, const struct key *key, const struct dire
 	return 0;
 }
 
-static int fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
+static int fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to, size_t want)
 {
 	size_t len = packs_room(PACK_HEAD_BYTES + (size_t)entry->stored_len);
 	void *room = arena_get(s->records, len);
@@ -55,7 +55,7 @@ static int fetch(struct store *s, const struct key *key, const struct directory_
 		return err_set(ENOMEM, "no memory to read a chunk");
 	rc = read_record(s, key, entry, room, &payload);
 	if (!rc) {
-		rc = codec_decode(entry->codec, payload, entry->stored_len, to, entry->plain_len);
+		rc = codec_decode_first(entry->codec, payload, entry->stored_len, to, entry->plain_len, want);
 		if (rc && rc != -ENOMEM)
 			rc = damaged(s, key, entry, err_text());
 	}
@@ -86,11 +86,16 @@ static bool moved_beside(struct store *s, const struct key *key, struct director
 
 int store_fetch(struct store *s, const struct key *key, const struct directory_entry *entry, void *to)
 {
+	return store_fetch_first(s, key, entry, to, entry->plain_len);
+}
+
+int store_fetch_first(struct store *s, const struct key *key, const struct directory_entry *entry, void *to, size_t want)
+{
 	struct directory_entry at = *entry;
 	int rc;
 
 	do
-		rc = fetch(s, key, &at, to);
+		rc = fetch(s, key, &at, to, want);
 	while (rc == -ESTALE && (moved(s, key, &at) || moved_beside(s, key, &at)));
 	return rc == -ESTALE ? damaged(s, key, &at, "its pack is gone") : rc;
 }

@@ -159,6 +159,26 @@ static void test_no_pattern(struct rig *r, const uint64_t ino[SLICES])
 	CHECK(!is_cached(r, ino[1], SLICE / 4));
 }
 
+/* Small pieces here and there: of a chunk that is met for the first time nothing is kept. */
+static void test_scattered(struct rig *r, uint64_t ino)
+{
+	uint8_t got[4096], want[4096];
+	uint64_t off = 5000, kept = 0;
+	struct file *f;
+
+	rig_again(r);
+	CHECK_RC(file_open(r->files, ino, false, &f));
+	for (int i = 0; i < 40; i++, off = (off + 611953) % (SLICE - sizeof got)) {
+		CHECK(gather(f, off, got, sizeof got) == sizeof got);
+		pattern(want, ino, 0, off, sizeof got);
+		CHECK(memcmp(got, want, sizeof got) == 0);
+		kept = decoded(r);
+		CHECK(i || !kept);
+	}
+	CHECK(kept > SLICE / 4 && kept < 2 * SLICE);
+	CHECK_RC(file_release(f, &caller_self, false));
+}
+
 /* A large file: what is ahead of a reader grows with what he read, up to the bound. */
 static void test_large(struct rig *r)
 {
@@ -371,6 +391,7 @@ int main(void)
 	test_stack(&r, unpadded, straight, 0);
 	test_stack(&r, unpadded, bytes, 1);
 	test_no_pattern(&r, stack);
+	test_scattered(&r, stack[3]);
 	test_large(&r);
 	test_late(&r);
 	test_pieces(&r);

@@ -25,15 +25,19 @@ static void fuzz_decode(struct cursor *c)
 {
 	unsigned codec = cursor_u8(c);
 	size_t len = length_of(cursor_u16(c));
-	uint8_t *to = malloc(len);
+	uint8_t *to = malloc(len), *first = malloc(len);
 	struct chunk_plan plan;
 
 	if (!cursor_failed(c)) {
-		codec_decode(codec, c->at, cursor_left(c), to, len);
+		int rc = codec_decode(codec, c->at, cursor_left(c), to, len);
+
+		must(!codec_decode_first(codec, c->at, cursor_left(c), first, len, len / 3 + 1) || rc, "only a part fails");
+		must(rc || memcmp(to, first, len / 3 + 1) == 0, "a part has other bytes");
 		if (codec_plan(codec, c->at, cursor_left(c), &plan))
 			must(chunker_in_pixels(&plan, 0) && plan.row_bytes <= CHUNK_MAX / 2, "a plan makes no sense");
 	}
 	free(to);
+	free(first);
 }
 
 static void round_trip(const struct chunk_plan *plan, bool dense, const uint8_t *bytes, size_t len)

@@ -53,6 +53,7 @@ static void check_round_trip(const struct bitpack *b, const uint8_t *bytes, size
 {
 	struct bits_room room = { 0 };
 	struct buf vector = { 0 }, portable = { 0 };
+	size_t first;
 	uint8_t *from = exactly(bytes, len), *to = malloc(len + 1), *payload;
 
 	CHECK(bitpack_valid(b));
@@ -64,8 +65,12 @@ static void check_round_trip(const struct bitpack *b, const uint8_t *bytes, size
 	for (int vectors = 0; vectors < 2; vectors++) {
 		bitpack_use_vectors(vectors);
 		memset(to, 0xa5, len + 1);
-		CHECK_RC(bits_decode(&room, payload, vector.len, to, len));
+		CHECK_RC(bits_decode(&room, payload, vector.len, to, len, len));
 		CHECK(!memcmp(to, bytes, len) && to[len] == 0xa5);
+		first = 1 + random64() % len;
+		memset(to, 0xa5, len + 1);
+		CHECK_RC(bits_decode(&room, payload, vector.len, to, len, first)); /* only the beginning */
+		CHECK(!memcmp(to, bytes, first) && to[len] == 0xa5);
 		CHECK(bits_matches(&room, payload, vector.len, from, len) == 1);
 		from[random64() % len] ^= (uint8_t)(1u << random64() % 8);
 		CHECK(bits_matches(&room, payload, vector.len, from, len) == 0);
@@ -197,7 +202,9 @@ static void test_damage(void)
 		if (len)
 			payload[random64() % (i % 2 && len > 40 ? 40 : len)] = (uint8_t)random64();
 		bitpack_use_vectors(i % 4 < 2);
-		if (bits_decode(&room, payload, len, to, i % 5 ? sizeof bytes : 1 + random64() % sizeof bytes) == -EBADMSG)
+		size_t plain = i % 5 ? sizeof bytes : 1 + random64() % sizeof bytes;
+
+		if (bits_decode(&room, payload, len, to, plain, i % 7 ? plain : 1 + random64() % plain) == -EBADMSG)
 			refused++;
 		CHECK(bits_matches(&room, payload, len, bytes, sizeof bytes) <= 1);
 		free(payload);

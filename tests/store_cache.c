@@ -219,6 +219,30 @@ static void test_wants(void)
 	cache_free(cache);
 }
 
+/* Who asks a second time is told so, unless very many others asked in between. */
+static void test_new(void)
+{
+	struct cache *cache = new_cache(BUDGET);
+	struct source source = { 0 };
+	struct key key = key_number(1), other;
+	unsigned again = 0;
+
+	CHECK(cache_is_new(cache, &key) && !cache_is_new(cache, &key) && !cache_is_new(cache, &key));
+	CHECK_RC(use(cache, &source, 2));
+	other = key_number(2);
+	CHECK(!cache_is_new(cache, &other)); /* it is here */
+	for (uint64_t n = 100; n < 200; n++) {
+		other = key_number(n);
+		cache_is_new(cache, &other);
+	}
+	for (uint64_t n = 100; n < 200; n++) {
+		other = key_number(n);
+		again += cache_is_new(cache, &other);
+	}
+	CHECK(again < 20);
+	cache_free(cache);
+}
+
 static void test_failure(void)
 {
 	struct cache *cache = new_cache(BUDGET);
@@ -323,6 +347,7 @@ int main(void)
 	test_peek();
 	test_done();
 	test_wants();
+	test_new();
 	test_failure();
 	test_one_load();
 	test_many_threads();

@@ -344,6 +344,20 @@ static const struct content {
 
 enum { CONTENTS = sizeof contents / sizeof *contents };
 
+/* A part from the beginning is the beginning of the whole, and nothing is written behind the chunk. */
+static void check_first(enum codec codec, const struct buf *payload, const uint8_t *bytes, size_t len)
+{
+	static uint64_t seed = 7;
+	size_t wants[] = { 1 + random_below(&seed, len), 1 + random_below(&seed, (len + 15) / 16), len };
+	scope_free uint8_t *back = malloc(len + 1);
+
+	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+		memset(back, 0xa5, len + 1);
+		CHECK_RC(codec_decode_first(codec, payload->data, payload->len, back, len, wants[i]));
+		CHECK(memcmp(back, bytes, wants[i]) == 0 && back[len] == 0xa5);
+	}
+}
+
 /* Encodes, decodes, and compares. */
 static enum codec round_trip(encoder *encode, const struct chunk_plan *p, uint64_t off, const uint8_t *bytes, size_t len,
 			     struct buf *payload)
@@ -356,6 +370,7 @@ static enum codec round_trip(encoder *encode, const struct chunk_plan *p, uint64
 	CHECK(codec < CODEC_COUNT && payload->len <= len);
 	CHECK_RC(codec_decode(codec, payload->data, payload->len, back, len));
 	CHECK(memcmp(back, bytes, len) == 0 && back[len] == 0xa5);
+	check_first(codec, payload, bytes, len);
 	free(back);
 	return codec;
 }
@@ -445,6 +460,8 @@ static void test_damage(const struct content *c, encoder *encode)
 		CHECK(codec_decode(codec, payload.data, len, back, LEN) == -EBADMSG && *err_text());
 	CHECK(codec_decode(codec, payload.data, payload.len, back, LEN + 1) == -EBADMSG);
 	CHECK(codec_decode(codec, payload.data, payload.len, back, LEN - 1) == -EBADMSG);
+	CHECK(codec_decode_first(codec, payload.data, payload.len, back, LEN, 0) == -EBADMSG);
+	CHECK(codec_decode_first(codec, payload.data, payload.len, back, LEN, LEN + 1) == -EBADMSG);
 	for (int i = 0; i < 500; i++) { /* the pack's checksum finds these; here they only must do no harm */
 		size_t at = random_below(&seed, i % 2 ? payload.len : 24) % payload.len;
 		uint8_t before = payload.data[at];
@@ -452,6 +469,8 @@ static void test_damage(const struct content *c, encoder *encode)
 
 		payload.data[at] = (uint8_t)random_next(&seed);
 		rc = codec_decode(codec, payload.data, payload.len, back, LEN);
+		CHECK(rc == 0 || rc == -EBADMSG);
+		rc = codec_decode_first(codec, payload.data, payload.len, back, LEN, 1 + random_below(&seed, LEN));
 		CHECK(rc == 0 || rc == -EBADMSG);
 		codec_plan(codec, payload.data, payload.len, &any);
 		payload.data[at] = before;
@@ -534,6 +553,7 @@ static void test_portable(const struct content *c)
 	CHECK_RC(codec_encode_dense(c->plan, 0, bytes, PIXELS_LEN, &portable, &portable_codec));
 	CHECK_RC(codec_decode(codec, fast.data, fast.len, back, PIXELS_LEN));
 	CHECK(memcmp(bytes, back, PIXELS_LEN) == 0);
+	check_first(codec, &fast, bytes, PIXELS_LEN);
 	residual_portable_only(false);
 	CHECK(predict_use(PREDICT_AVX2) || predict_use(PREDICT_SSE2) || predict_use(PREDICT_PORTABLE));
 	CHECK(codec == portable_codec && fast.len == portable.len && memcmp(fast.data, portable.data, fast.len) == 0);

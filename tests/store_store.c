@@ -52,12 +52,25 @@ static struct store *opened(const char *path, const struct io *io, unsigned flag
 	return store;
 }
 
+static int read_part(struct store *store, const struct chunk *c, size_t skip, void *got, size_t len)
+{
+	struct store_part part;
+	int rc = store_get_part(store, &c->key, c->len, skip, len, &part);
+
+	CHECK(!rc || (!part.chunk && !part.room));
+	if (rc)
+		return rc;
+	memcpy(got, part.bytes, len);
+	store_drop_part(store, &part, false);
+	return 0;
+}
+
 /* 0: it came out right; -EIO: it is said to be damaged. Anything else is a failure. */
 static int read_back(struct store *store, const struct chunk *c)
 {
 	static uint8_t got[CHUNK_ROOM];
 	size_t skip = rnd(c->len), len = 1 + rnd(c->len - skip);
-	int rc = store_read(store, &c->key, c->len, skip, got, len);
+	int rc = rnd(2) ? read_part(store, c, skip, got, len) : store_read(store, &c->key, c->len, skip, got, len);
 
 	CHECK(rc == 0 || rc == -EIO);
 	CHECK(rc || memcmp(got, c->bytes + skip, len) == 0);
@@ -119,6 +132,36 @@ static void test_round_trip(const char *path)
 	CHECK(store_read(store, &again, 100, 0, &stats, 100) == -EIO);
 	store_close(store);
 	CHECK(damages(path) == 0);
+}
+
+/* A small part is decoded alone, once; whoever comes again has the whole chunk kept. */
+static void test_parts(const char *path)
+{
+	struct store *store = opened(path, NULL, 0);
+	const struct chunk *c = &chunks[1];
+	struct store_stats stats;
+	struct store_part part;
+	uint8_t got[4096];
+	struct key other;
+
+	CHECK_RC(read_part(store, c, 70001, got, sizeof got));
+	CHECK(memcmp(got, c->bytes + 70001, sizeof got) == 0);
+	store_stats(store, &stats);
+	CHECK(stats.cache_bytes == 0);
+	for (size_t skip = 0; skip + sizeof got <= c->len; skip += 33333) {
+		CHECK_RC(read_part(store, c, skip, got, sizeof got));
+		CHECK(memcmp(got, c->bytes + skip, sizeof got) == 0);
+		store_stats(store, &stats);
+		CHECK(stats.cache_bytes >= c->len && stats.cache_bytes < 2 * c->len);
+	}
+	CHECK(store_get_part(store, &c->key, c->len, 0, c->len + 1, &part) == -EIO);
+	CHECK(store_get_part(store, &c->key, c->len, c->len + 1, 0, &part) == -EIO);
+	CHECK(store_get_part(store, &chunks[0].key, 100000, 5, 10, &part) == -EIO); /* another length */
+	CHECK(store_get_part(store, &c->key, SIZE_MAX, 5, 10, &part) == -EIO);
+	memset(&other, 7, sizeof other);
+	CHECK(store_get_part(store, &other, 100000, 5, 10, &part) == -EIO && strstr(err_text(), "in no pack"));
+	CHECK(!part.room && !part.chunk);
+	store_close(store);
 }
 
 static void pack_path(const char *store, char *path, size_t room)
@@ -247,6 +290,7 @@ int main(void)
 	make_chunks();
 	snprintf(path, sizeof path, "%s/store", dir);
 	test_round_trip(path);
+	test_parts(path);
 	test_flips(path);
 	snprintf(path, sizeof path, "%s/power", dir);
 	test_power(path);
