@@ -44,26 +44,19 @@ static int64_t sys_pwrite(const struct io *io, int fd, const void *from, size_t 
 	return n < 0 ? -errno : n;
 }
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x80
-#endif
+/* The disk begins at once with what was written, and by the time WRITTEN_BEHIND more is written it has it: then its pages are given back.
+ * RWF_DONTCACHE does nearly the same and takes a tenth longer for all of a copy. All hints: what fails is told to the sync. */
+enum { WRITTEN_BEHIND = 64 << 20 };
 
 static int64_t sys_pwrite_once(const struct io *io, int fd, const void *from, size_t len, uint64_t off)
 {
-	static bool unknown; /* to this kernel, or to a file system that was met; atomic */
-	struct iovec one = { .iov_base = (void *)from, .iov_len = len };
-	int64_t n = -EOPNOTSUPP;
+	int64_t n = sys_pwrite(io, fd, from, len, off);
 
-	if (!__atomic_load_n(&unknown, __ATOMIC_RELAXED)) {
-		n = pwritev2(fd, &one, 1, (off_t)off, RWF_DONTCACHE);
-		n = n < 0 ? -errno : n;
-	}
-	if (n != -EOPNOTSUPP && n != -EINVAL && n != -ENOSYS)
+	if (n <= 0)
 		return n;
-	__atomic_store_n(&unknown, true, __ATOMIC_RELAXED);
-	n = sys_pwrite(io, fd, from, len, off);
-	if (n > 0)
-		sync_file_range(fd, (off_t)off, n, SYNC_FILE_RANGE_WRITE); /* a hint: what fails is told to the sync */
+	sync_file_range(fd, (off_t)off, n, SYNC_FILE_RANGE_WRITE);
+	if (off >= WRITTEN_BEHIND)
+		posix_fadvise(fd, (off_t)(off - WRITTEN_BEHIND), n, POSIX_FADV_DONTNEED);
 	return n;
 }
 

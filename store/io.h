@@ -18,8 +18,8 @@ struct io {
 	int (*close)(const struct io *io, int fd);
 	int64_t (*pread)(const struct io *io, int fd, void *to, size_t len, uint64_t off);
 	int64_t (*pwrite)(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
-	/* The same for much that goes to the disk at once and is hardly read soon: the disk begins, and where the system can do so (Linux
-	 * 6.14) the pages are given back when it has them, so that they push out nothing that is used. NULL: pwrite() does. */
+	/* The same for much that goes to the disk at once and is hardly read soon: the disk begins, and when it has them the pages are
+	 * given back, so that they push out nothing that is used. NULL: pwrite() does. */
 	int64_t (*pwrite_once)(const struct io *io, int fd, const void *from, size_t len, uint64_t off);
 	int (*fdatasync)(const struct io *io, int fd);
 	int (*fsync_dir)(const struct io *io, const char *path);
