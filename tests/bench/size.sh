@@ -11,9 +11,24 @@ added() {
 
 zstd19() { local f; for f in "$1"/*; do zstd -19 -q -c "$f" | wc -c; done | awk '{n += $1} END {print n}'; }
 
+# speeds SHAPE: both coders over the slices in turn, CODER_ROUNDS times; jls and codec are the fastest of each, for one core of a machine that
+# is shared is slowed by others and never hurried.
+CODER_ROUNDS=7
+speeds() {
+	local i a b
+	jls=() codec=()
+	for ((i = 0; i < CODER_ROUNDS; i++)); do
+		a=($("$tools/jpegls" "$work/size.raw" $1)) b=($("$tools/codec" "$work/size.raw" $1 dense))
+		[ ${#a[@]} = 4 ] && [ ${#b[@]} = 4 ] || return
+		jls=("${a[@]:0:2}" "$(larger "${a[2]}" "${jls[2]:-0}")" "$(larger "${a[3]}" "${jls[3]:-0}")")
+		codec=("${b[@]:0:2}" "$(larger "${b[2]}" "${codec[2]:-0}")" "$(larger "${b[3]}" "${codec[3]:-0}")")
+	done
+}
+larger() { awk -v a="$1" -v b="$2" 'BEGIN {print (a + 0 > b + 0 ? a : b)}'; }
+
 # size_rows WORDS FOLDER TARGET: a folder of slices; the target is against zstd -19
 size_rows() {
-	local words=$1 folder=$2 plain arrived stored z shape jls codec
+	local words=$1 folder=$2 plain arrived stored z shape jls codec # jls, codec: set by speeds
 	plain=$(du -sbL "$folder" | cut -f1)
 	stored=$(stat_of stored_bytes)
 	arrived=$(added "$folder" "size-$(basename "$folder")")
@@ -26,13 +41,12 @@ size_rows() {
 	fi
 	[ -x "$tools/jpegls" ] || { skip "stored, $words, against JPEG-LS" "no CharLS (libcharls-dev)"; return; }
 	shape=$("$tools/pixels" "$work/size.raw" "$folder"/* 2>>"$work/log") || return
-	jls=($("$tools/jpegls" "$work/size.raw" $shape)) codec=($("$tools/codec" "$work/size.raw" $shape dense))
+	speeds "$shape" || { skip "stored, $words, against JPEG-LS" "it cannot take these"; rm -f "$work/size.raw"; return; }
 	rm -f "$work/size.raw"
-	[ ${#jls[@]} = 4 ] && [ ${#codec[@]} = 4 ] || { skip "stored, $words, against JPEG-LS" "it cannot take these"; return; }
 	row "stored at rest, $words, against JPEG-LS of the slices" "$(mb "$stored")" "$(mb "${jls[1]}")" "$(calc "$stored / ${jls[1]}")" "<= 1.05" \
 		"the codec alone $(calc "${codec[1]} / ${jls[1]}")"
 	row "decoding, $words, against CharLS, one core" "${codec[3]} MB/s" "${jls[3]} MB/s" "$(calc "${codec[3]} / ${jls[3]}" %.1f)" ">= 20" \
-		"encoding ${codec[2]} MB/s, check included, against ${jls[2]}"
+		"encoding ${codec[2]} MB/s, check included, against ${jls[2]}; the fastest of $CODER_ROUNDS, in turn"
 }
 
 bench_size() {
