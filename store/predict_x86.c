@@ -139,9 +139,10 @@ static inline void store_rows_sse2(uint8_t *out, ptrdiff_t far, __m128i v, bool 
 #define V_LOAD_ROWS load_rows_avx2
 #define V_STORE_ROWS store_rows_avx2
 
+/* What stands before first comes along: with it, the load is part of an instruction. */
 HERE INLINE __m256i move_avx2(__m256i v, const int16_t *first)
 {
-	__m256i before = _mm256_permute2x128_si256(_mm256_set1_epi16(*first), v, 0x20);
+	__m256i before = _mm256_permute2x128_si256(v, V_LOAD(first - 7), 0x02);
 
 	return _mm256_alignr_epi8(v, before, 14);
 }

@@ -225,6 +225,18 @@ HERE static void NAME(store_end)(const struct NAME(group) * g, size_t t, const V
 	}
 }
 
+/* Asks for a part of the lines of cache that the next group will write to: as many in a tile as a group needs. What is behind
+ * the last row may be asked for. */
+HERE INLINE void NAME(fetch_ahead)(const struct NAME(group) * g, size_t t, bool narrow)
+{
+	size_t width = narrow ? 1 : 2, tiles = 8 / width, rows = LANES / tiles, pitch = g->row * width;
+	uintptr_t at = (uintptr_t)g->out + (LANES + t / 8 % tiles * rows) * pitch + t * width;
+
+#pragma GCC unroll 4
+	for (size_t k = 0; k < rows; k++)
+		__builtin_prefetch((const void *)(at + k * pitch), 1);
+}
+
 HERE INLINE void NAME(undo_tile)(struct NAME(group) * g, size_t t, bool narrow, bool edge)
 {
 	const uint8_t *in = g->in + (narrow ? t : 2 * t);
@@ -232,6 +244,8 @@ HERE INLINE void NAME(undo_tile)(struct NAME(group) * g, size_t t, bool narrow, 
 	ptrdiff_t pitch = g->pitch;
 	V v[8];
 
+	if (!edge || t < g->row)
+		NAME(fetch_ahead)(g, t, narrow);
 #pragma GCC unroll 8
 	for (ptrdiff_t i = 0; i < 8; i++)
 		v[i] = V_LOAD_ROWS(in + i * pitch, 8 * pitch, narrow);

@@ -9,11 +9,15 @@ struct entries {
 	ptrdiff_t low, high;
 };
 
-VECTOR_CODE __m128i entries_two(const struct decoder *d, const uint16_t *tables, const uint32_t *states, ptrdiff_t *sum)
+/* *sum: of entries; its upper byte becomes the sum of theirs, entry_total(). Of four lanes no sum of entry_extra(), with what is
+ * carried into it, is more than a byte, nor is that of entry_total(). Left to the compiler, an entry would be loaded once and
+ * moved from one kind of register to the other, which takes longer than two loads. */
+VECTOR_CODE __m128i entries_two(const struct decoder *d, const uint32_t *places, uint32_t *sum)
 {
-	const uint32_t *a = &d->tables[tables[0] + states[0]], *b = &d->tables[tables[1] + states[1]];
+	const uint32_t *a = &d->tables[places[0]], *b = &d->tables[places[1]];
 
-	*sum += ((const uint8_t *)a)[3] + ((const uint8_t *)b)[3]; /* entry_total() */
+	__asm__("addl %1, %0" : "+r"(*sum) : "m"(*a));
+	__asm__("addl %1, %0" : "+r"(*sum) : "m"(*b));
 	return _mm_insert_epi32(_mm_cvtsi32_si128((int)*a), (int)*b, 1);
 }
 
@@ -21,14 +25,14 @@ VECTOR_CODE __m128i entries_two(const struct decoder *d, const uint16_t *tables,
  * Where the bits of a group lie is what all that follows waits for. So the sums are left to the scalar units, which are done
  * with them before all entries are in a vector.
  */
-VECTOR_CODE struct entries entries_find(const struct decoder *d, const uint16_t *tables, const uint32_t *states)
+VECTOR_CODE struct entries entries_find(const struct decoder *d, const uint32_t *places)
 {
-	ptrdiff_t low = 0, high = 0;
-	__m128i a = entries_two(d, tables, states, &low), b = entries_two(d, tables + 2, states + 2, &low);
-	__m128i c = entries_two(d, tables + 4, states + 4, &high), e = entries_two(d, tables + 6, states + 6, &high);
+	uint32_t low = 0, high = 0;
+	__m128i a = entries_two(d, places, &low), b = entries_two(d, places + 2, &low);
+	__m128i c = entries_two(d, places + 4, &high), e = entries_two(d, places + 6, &high);
 	lanes half = _mm256_castsi128_si256(_mm_unpacklo_epi64(a, b));
 
-	return (struct entries) { _mm256_inserti128_si256(half, _mm_unpacklo_epi64(c, e), 1), low, high };
+	return (struct entries) { _mm256_inserti128_si256(half, _mm_unpacklo_epi64(c, e), 1), low >> 24, high >> 24 };
 }
 
 /* Each lane becomes the sum of those behind it in its half. */
@@ -65,12 +69,13 @@ VECTOR_CODE lanes lanes_bits(const uint8_t *last, lanes place, bool near)
 
 enum { NEAR = 96 /* bits: a group of so many lies within 16 bytes, with what its last loads touch */ };
 
-/* *at: the bits left. */
-VECTOR_CODE lanes decode_lanes(const struct decoder *d, ptrdiff_t *at, const uint16_t *tables, uint32_t *states)
+/* *at: the bits left. places: where in all tables the entries are, and then those of the samples LANES on, in the tables that
+ * begin at `tables`. */
+VECTOR_CODE lanes decode_lanes(const struct decoder *d, ptrdiff_t *at, const uint16_t *tables, uint32_t *places)
 {
 	const lanes extra_byte = _mm256_broadcastsi128_si256(
 	    _mm_setr_epi8(2, -1, -1, -1, 6, -1, -1, -1, 10, -1, -1, -1, 14, -1, -1, -1));
-	struct entries s = entries_find(d, tables, states);
+	struct entries s = entries_find(d, places);
 	lanes total = _mm256_srli_epi32(s.e, 24);
 	lanes extra = _mm256_shuffle_epi8(s.e, extra_byte);
 	lanes mantissa = _mm256_and_si256(_mm256_srli_epi32(s.e, STATE_BITS), lanes_all(127));
@@ -82,7 +87,7 @@ VECTOR_CODE lanes decode_lanes(const struct decoder *d, ptrdiff_t *at, const uin
 	place = _mm256_add_epi32(place, lanes_sum_behind(total));
 	bits = lanes_bits(d->bits + (*at >> 3), place, s.low + s.high <= NEAR);
 	next = _mm256_add_epi32(next, _mm256_srlv_epi32(lanes_low_bits(bits, total), extra));
-	_mm256_storeu_si256((lanes *)states, next);
+	_mm256_storeu_si256((lanes *)places, _mm256_add_epi32(next, lanes_load_16(tables)));
 	return _mm256_add_epi32(_mm256_sllv_epi32(mantissa, extra), lanes_low_bits(bits, extra));
 }
 
@@ -97,26 +102,35 @@ VECTOR_CODE void lanes_store_two(void *to, size_t width, lanes a, lanes b)
 		_mm_storeu_si128(to, _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
 }
 
-/* At most as many columns as given, a multiple of two groups; how many. Fewer when the bits run out, which is looked at after
- * two groups: by then they lack 2 * GROUP * 25 at most, and HEAD_BYTES are readable before them. */
+/*
+ * At most as many columns as given, a multiple of two groups; how many. Fewer when the bits run out, which is looked at after
+ * two groups: by then they lack 2 * GROUP * 25 at most, and HEAD_BYTES are readable before them. Behind the tables of the
+ * columns are LANES zeros, so that in the end places are states again, but those of the columns that are left.
+ */
 VECTOR_CODE size_t decode_groups(struct decoder *d, const uint16_t *tables, uint8_t *to, size_t width, size_t columns)
 {
+	uint32_t *places = d->states;
 	ptrdiff_t at = d->at;
 	size_t i = 0;
 
+	for (size_t k = 0; k < LANES; k++)
+		places[k] += tables[k];
+	tables += LANES;
 	while (columns - i >= 2 * GROUP && at >= 0) {
-		lanes a = decode_lanes(d, &at, tables + i, d->states);
-		lanes b = decode_lanes(d, &at, tables + i + GROUP, d->states + GROUP);
+		lanes a = decode_lanes(d, &at, tables + i, places);
+		lanes b = decode_lanes(d, &at, tables + i + GROUP, places + GROUP);
 
 		lanes_store_two(to + i * width, width, a, b);
 		i += 2 * GROUP;
 		if (columns - i < 2 * GROUP || at < 0)
 			break;
-		a = decode_lanes(d, &at, tables + i, d->states + 2 * GROUP);
-		b = decode_lanes(d, &at, tables + i + GROUP, d->states + 3 * GROUP);
+		a = decode_lanes(d, &at, tables + i, places + 2 * GROUP);
+		b = decode_lanes(d, &at, tables + i + GROUP, places + 3 * GROUP);
 		lanes_store_two(to + i * width, width, a, b);
 		i += 2 * GROUP;
 	}
+	for (size_t k = i; k < columns; k++)
+		places[k % LANES] -= tables[k - LANES];
 	d->at = at;
 	return i;
 }

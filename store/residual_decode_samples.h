@@ -55,7 +55,7 @@ TARGET static bool NAME(decode)(struct decoder *d, void *residuals, size_t count
 {
 	SAMPLE *to = residuals;
 	int16_t activity[TILE];
-	uint16_t tables[TILE];
+	uint16_t tables[TILE + LANES];
 
 	for (size_t start = 0; start < count; start += row) {
 		size_t end = count - start < row ? count - start : row, step = start ? TILE : SEGMENT;
@@ -64,6 +64,7 @@ TARGET static bool NAME(decode)(struct decoder *d, void *residuals, size_t count
 			columns = end - at < step ? end - at : step;
 			NAME(activity)(&d->head, to, start, row, at, columns, activity);
 			NAME(classes)(activity, d->floors, columns, STATES, tables);
+			memset(tables + columns, 0, LANES * sizeof *tables);
 			if (!NAME(decode_tile)(d, tables, to + start + at, columns))
 				return false;
 		}
