@@ -1,17 +1,20 @@
 #!/bin/sh
 # Installs what is missing on a Debian machine to build tomofs and run its tests. Does nothing, and needs no rights, when all is
-# there. With --build only what the build and the demo need; with --bench also what `make bench` compares with.
+# there. With --build only what the build and the demo need; with --bench also what `make bench` compares with; with --long also the
+# programs whose writing `make test-long` tries.
 set -eu
 
 build="gcc make pkg-config libc6-dev fuse3 libfuse3-dev libzstd-dev libxxhash-dev libssl-dev liblmdb-dev libtiff-dev
 	libjansson-dev libexpat1-dev zlib1g-dev libtiff-tools attr"
-tests="python3-minimal python3-numpy python3-tifffile rsync imagej xvfb xauth util-linux"
+tests="python3-minimal python3-numpy python3-tifffile rsync imagej xvfb xauth util-linux acl"
 
 bench="borgbackup python3-pyfuse3 restic casync btrfs-progs squashfs-tools squashfuse libcharls-dev zstd"
+long="samba smbclient libglib2.0-bin libvips-tools python3-h5py git stress-ng fio"
 
 want=$build
 [ "${1:-}" = --build ] || want="$build $tests"
 [ "${1:-}" != --bench ] || want="$want $bench"
+[ "${1:-}" != --long ] || want="$want $long"
 
 missing=
 for package in $want; do

@@ -134,7 +134,7 @@ kept() { cat "$work/times/$1.kept" 2>/dev/null || echo "${2:-0}"; }
 
 print_table() {
 	local all=$work/rows.tsv group
-	for group in limits copy known read views fsync verify dense size dedup incompressible others others_read others_dense keys memory; do
+	for group in limits copy known read views small fsync verify dense size dedup incompressible others others_read others_dense keys memory; do
 		cat "$work/rows/$group" 2>/dev/null
 	done >"$all"
 	{
