@@ -138,6 +138,10 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS_index)
 $(BUILD)/phantom: $(BUILD)/demo/phantom.o
 	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libtiff-4) -lm
 
+# Cases of POSIX for a folder of any file system; needs nothing of tomofs.
+$(BUILD)/posix: $(call obj,$(wildcard tests/posix/*.c))
+	$(CC) $(LDFLAGS) -o $@ $^
+
 # The helper lets mount(8) and /etc/fstab mount a store: STORE MNT fuse.tomofs defaults 0 0
 install: all
 	install -D -m 755 $(BUILD)/tomofs $(DESTDIR)$(PREFIX)/bin/tomofs

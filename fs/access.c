@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/node.h"
+#include "fs/rights.h"
 #include "store/err.h"
 
 enum look { LOOK_PRIVATE, LOOK_GROUPS, LOOK_ALL }; /* the values of user.tomofs.look */
@@ -46,19 +47,13 @@ int access_in_group(const struct caller *who, uint32_t group)
 	return in_supplementary(who->pid, group);
 }
 
-/* The three permission bits that a caller has on something. -EACCES when they depend on groups that cannot be learned. */
-static int bits_for(const struct caller *who, uint32_t uid, uint32_t gid, uint32_t mode)
+/* May the caller do all of want to this? 1, 0, -errno. */
+static int allowed(struct fs *fs, const struct node_row *row, const struct caller *who, uint32_t want)
 {
-	int member;
+	struct rights r;
+	int rc = rights_of(fs, row, &r);
 
-	if (who->uid == 0)
-		return 7;
-	if (who->uid == uid)
-		return mode >> 6 & 7;
-	member = access_in_group(who, gid);
-	if (member < 0)
-		return member;
-	return member ? mode >> 3 & 7 : mode & 7;
+	return rc ? rc : rights_allow(&r, who, want);
 }
 
 /* May the caller pass through every folder from this one up to datasets/? */
@@ -71,23 +66,12 @@ static int may_reach(struct fs *fs, uint64_t folder, const struct caller *who)
 
 		if (rc)
 			return rc;
-		rc = bits_for(who, row.uid, row.gid, row.mode);
-		if (rc < 0 || !(rc & 1))
-			return -EACCES;
+		rc = allowed(fs, &row, who, 1);
+		if (rc <= 0)
+			return rc ? rc : -EACCES;
 		folder = row.parent;
 	}
 	return 0;
-}
-
-/* The three permission bits that a caller has on the top of a dataset, as far as the folders above it let anybody through. */
-static int bits_on_top(struct fs *fs, const struct node_row *top, const struct caller *who)
-{
-	int reach, bits = bits_for(who, top->uid, top->gid, top->mode);
-
-	if (bits < 0)
-		return bits;
-	reach = may_reach(fs, top->parent, who);
-	return reach ? reach : bits;
 }
 
 static enum look look_of(struct fs *fs, const struct dataset_row *dataset)
@@ -111,7 +95,8 @@ static bool look_names(struct fs *fs, const struct dataset_row *dataset, const s
 int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *who, enum verb verb)
 {
 	struct node_row top;
-	int rc, need;
+	uint32_t need;
+	int rc;
 
 	if (who->uid == 0)
 		return 0;
@@ -121,10 +106,9 @@ int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *w
 	need = verb == VERB_WRITE ? 2 : 4;
 	if (S_ISDIR(top.mode))
 		need |= 1;
-	rc = bits_on_top(fs, &top, who);
-	if (rc >= 0 && (rc & need) == need)
-		return 0;
-	if (rc < 0 && rc != -EACCES)
+	rc = allowed(fs, &top, who, need);
+	rc = rc == 1 ? may_reach(fs, top.parent, who) : rc ? rc : -EACCES;
+	if (!rc || rc != -EACCES)
 		return rc;
 	if (verb == VERB_LOOK && look_names(fs, dataset, &top, who))
 		return 0;
@@ -134,104 +118,85 @@ int may(struct fs *fs, const struct dataset_row *dataset, const struct caller *w
 int access_may_make(struct fs *fs, const struct caller *who, uint64_t folder)
 {
 	struct node_row row;
-	int bits, rc = catalog_node(fs->catalog, folder, &row);
+	int rc = catalog_node(fs->catalog, folder, &row);
 
 	if (rc)
 		return rc;
-	bits = bits_for(who, row.uid, row.gid, row.mode);
-	if (bits < 0 || (bits & 3) != 3)
+	if (allowed(fs, &row, who, 3) != 1)
 		return err_set(EACCES, "you have no permission to make a dataset");
 	return 0;
 }
 
-/*
- * Takes away from st what `row` (something on the way) forbids. An owner or group bit stays only when the same owner or
- * group has the bit in row too, or everybody has.
- */
-static void limit(struct stat *st, const struct node_row *row, uint32_t bit)
+static int limit(struct fs *fs, struct rights *r, const struct node_row *row, uint32_t bit)
 {
-	bool other = row->mode & bit;
-	bool group = row->gid == st->st_gid ? row->mode >> 3 & bit : other;
-	bool owner = row->uid == st->st_uid ? row->mode >> 6 & bit : other;
+	struct rights by;
+	int rc = rights_of(fs, row, &by);
 
-	if (!other)
-		st->st_mode &= ~07U;
-	if (!group)
-		st->st_mode &= ~070U;
-	if (!owner)
-		st->st_mode &= ~0700U;
+	if (!rc)
+		rights_limit(r, &by, bit);
+	return rc;
 }
 
-/* Read bits decide: a folder that shows something needs both, a file only read. */
-static void bits_from_read(struct stat *st, uint32_t mode, bool mode_is_folder)
-{
-	static const uint32_t read_bits[] = { 0400, 0040, 0004 };
-	uint32_t out = 0;
-
-	for (size_t i = 0; i < 3; i++) {
-		uint32_t r = read_bits[i], x = r >> 2;
-
-		if (!(mode & r) || (mode_is_folder && !(mode & x)))
-			continue;
-		out |= r;
-		if (S_ISDIR(st->st_mode))
-			out |= x;
-	}
-	st->st_mode = (st->st_mode & S_IFMT) | out;
-}
-
-static int limit_by_folders(struct fs *fs, uint64_t folder, uint64_t until, struct stat *st)
+static int limit_by_folders(struct fs *fs, uint64_t folder, uint64_t until, struct rights *r)
 {
 	struct node_row row;
+	int rc = 0;
 
-	while (folder && folder != until && folder != INO_DATASETS) {
-		int rc = catalog_node(fs->catalog, folder, &row);
-
-		if (rc)
-			return rc;
-		limit(st, &row, 1);
+	while (!rc && folder && folder != until && folder != INO_DATASETS) {
+		rc = catalog_node(fs->catalog, folder, &row);
+		if (!rc)
+			rc = limit(fs, r, &row, 1);
 		folder = row.parent;
 	}
-	return 0;
+	return rc;
 }
 
 /* What user.tomofs.look opens beyond the permissions of the originals. */
-static void widen(struct fs *fs, const struct dataset_row *dataset, struct stat *st)
+static void widen(struct fs *fs, const struct dataset_row *dataset, bool as_folder, struct rights *r)
 {
 	enum look look = look_of(fs, dataset);
-	uint32_t folder = S_ISDIR(st->st_mode) ? 0111 : 0;
 
-	if (look == LOOK_GROUPS)
-		st->st_mode |= 0440 | (folder & 0110);
-	else if (look == LOOK_ALL)
-		st->st_mode |= 0444 | folder;
+	if (look != LOOK_PRIVATE)
+		rights_widen(r, look == LOOK_ALL, as_folder ? 5 : 4);
 }
 
 /* Those of the dataset's top folder, less what the folders above it forbid. */
-static int originals(struct fs *fs, const struct dataset_row *dataset, struct stat *st)
+static int originals(struct fs *fs, const struct dataset_row *dataset, bool as_folder, struct rights *r)
 {
 	struct node_row top;
 	int rc = catalog_node(fs->catalog, dataset->ino, &top);
 
+	if (!rc)
+		rc = rights_of(fs, &top, r);
 	if (rc)
 		return rc;
-	st->st_uid = top.uid;
-	st->st_gid = top.gid;
-	bits_from_read(st, top.mode, S_ISDIR(top.mode));
-	return limit_by_folders(fs, top.parent, 0, st);
+	rights_to_show(r, S_ISDIR(top.mode), as_folder);
+	return limit_by_folders(fs, top.parent, 0, r);
 }
 
-int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum show show, struct stat *st)
+static void show_as(const struct rights *r, struct stat *st, struct acl *acl)
 {
-	int rc = originals(fs, dataset, st);
+	st->st_uid = r->uid;
+	st->st_gid = r->gid;
+	st->st_mode = (st->st_mode & S_IFMT) | rights_mode(r, acl);
+}
 
-	if (!rc && show == SHOW_LOOK)
-		widen(fs, dataset, st);
-	return rc;
+int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum show show, struct stat *st, struct acl *acl)
+{
+	bool as_folder = S_ISDIR(st->st_mode);
+	struct rights r;
+	int rc = originals(fs, dataset, as_folder, &r);
+
+	if (rc)
+		return rc;
+	if (show == SHOW_LOOK)
+		widen(fs, dataset, as_folder, &r);
+	show_as(&r, st, acl);
+	return 0;
 }
 
 /* Takes away what the files of an image forbid to read. */
-static int limit_by_files(struct fs *fs, uint64_t folder, struct stat *st)
+static int limit_by_files(struct fs *fs, uint64_t folder, struct rights *r)
 {
 	scope_entries struct entries entries = { 0 };
 	struct node_row file;
@@ -239,41 +204,38 @@ static int limit_by_files(struct fs *fs, uint64_t folder, struct stat *st)
 
 	for (size_t i = 0; !rc && i < entries.count; i++)
 		if (S_ISREG(entries.list[i].mode) && !catalog_node(fs->catalog, entries.list[i].ino, &file))
-			limit(st, &file, 4);
+			rc = limit(fs, r, &file, 4);
 	return rc;
 }
 
 static int work_out(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
-		    struct stat *st)
+		    bool as_folder, struct rights *r)
 {
 	struct node_row row;
-	int rc = originals(fs, dataset, st);
+	int rc = originals(fs, dataset, as_folder, r);
 
 	if (!rc)
 		rc = catalog_node(fs->catalog, image->ino, &row);
-	if (rc)
-		return rc;
-	limit(st, &row, 4);
-	if (S_ISDIR(row.mode)) {
-		limit(st, &row, 1);
-		rc = limit_by_files(fs, image->ino, st);
+	if (!rc)
+		rc = limit(fs, r, &row, 4);
+	if (!rc && S_ISDIR(row.mode)) {
+		rc = limit(fs, r, &row, 1);
+		if (!rc)
+			rc = limit_by_files(fs, image->ino, r);
 	}
 	if (!rc && image->ino != dataset->ino)
-		rc = limit_by_folders(fs, row.parent, dataset->ino, st);
+		rc = limit_by_folders(fs, row.parent, dataset->ino, r);
 	if (!rc && show == SHOW_LOOK)
-		widen(fs, dataset, st);
+		widen(fs, dataset, as_folder, r);
 	return rc;
 }
 
-bool access_is_stricter(const struct node_row *top, const struct node_row *row)
+bool access_is_stricter(struct fs *fs, const struct node_row *top, const struct node_row *row)
 {
-	uint32_t need = S_ISDIR(row->mode) ? 5 : 4;
-	uint32_t other = row->mode & 7;
-	uint32_t owner = row->uid == top->uid ? row->mode >> 6 & 7 : other;
-	uint32_t group = row->gid == top->gid ? row->mode >> 3 & 7 : other;
+	struct rights of_top, of_row;
 
-	return (top->mode & 0400 && (owner & need) != need) || (top->mode & 0040 && (group & need) != need) ||
-	       (top->mode & 0004 && (other & need) != need);
+	return rights_of(fs, top, &of_top) || rights_of(fs, row, &of_row) ||
+	       rights_exceed(&of_top, &of_row, S_ISDIR(row->mode) ? 5 : 4);
 }
 
 bool access_hides(struct fs *fs, const struct dataset_row *dataset, uint64_t ino)
@@ -283,7 +245,7 @@ bool access_hides(struct fs *fs, const struct dataset_row *dataset, uint64_t ino
 	if (catalog_node(fs->catalog, dataset->ino, &top))
 		return true;
 	while (ino && ino != dataset->ino) {
-		if (catalog_node(fs->catalog, ino, &row) || access_is_stricter(&top, &row))
+		if (catalog_node(fs->catalog, ino, &row) || access_is_stricter(fs, &top, &row))
 			return true;
 		ino = row.parent;
 	}
@@ -298,7 +260,7 @@ struct access_memo {
 		uint64_t version; /* of the catalog; 0: empty */
 		uint32_t image, uid, gid, mode;
 		enum show show;
-		bool folder;
+		bool folder, listed; /* listed: there is more than the mode to it */
 	} slot[MEMO_SLOTS];
 };
 
@@ -324,7 +286,7 @@ static size_t memo_slot(uint32_t image, enum show show, bool folder)
 	return (image * 4 + (size_t)show * 2 + folder) % MEMO_SLOTS;
 }
 
-static bool recall(struct access_memo *m, uint64_t version, uint32_t image, enum show show, struct stat *st)
+static bool recall(struct access_memo *m, uint64_t version, uint32_t image, enum show show, struct stat *st, struct acl *acl)
 {
 	bool folder = S_ISDIR(st->st_mode);
 	size_t i = memo_slot(image, show, folder);
@@ -332,13 +294,17 @@ static bool recall(struct access_memo *m, uint64_t version, uint32_t image, enum
 	scope_lock(&m->lock);
 	if (m->slot[i].version != version || m->slot[i].image != image || m->slot[i].show != show || m->slot[i].folder != folder)
 		return false;
+	if (acl && m->slot[i].listed)
+		return false;
+	if (acl)
+		acl->count = 0;
 	st->st_uid = m->slot[i].uid;
 	st->st_gid = m->slot[i].gid;
 	st->st_mode = (st->st_mode & S_IFMT) | m->slot[i].mode;
 	return true;
 }
 
-static void remember(struct access_memo *m, uint64_t version, uint32_t image, enum show show, const struct stat *st)
+static void remember(struct access_memo *m, uint64_t version, uint32_t image, enum show show, const struct stat *st, bool listed)
 {
 	bool folder = S_ISDIR(st->st_mode);
 	size_t i = memo_slot(image, show, folder);
@@ -348,21 +314,26 @@ static void remember(struct access_memo *m, uint64_t version, uint32_t image, en
 	m->slot[i].image = image;
 	m->slot[i].show = show;
 	m->slot[i].folder = folder;
+	m->slot[i].listed = listed;
 	m->slot[i].uid = st->st_uid;
 	m->slot[i].gid = st->st_gid;
 	m->slot[i].mode = st->st_mode & 07777;
 }
 
 int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
-		    struct stat *st)
+		    struct stat *st, struct acl *acl)
 {
 	uint64_t version = catalog_version(fs->catalog); /* before looking: what changes meanwhile makes it old */
+	struct rights r;
 	int rc;
 
-	if (fs->access && recall(fs->access, version, image->id, show, st))
+	if (fs->access && recall(fs->access, version, image->id, show, st, acl))
 		return 0;
-	rc = work_out(fs, dataset, image, show, st);
-	if (!rc && fs->access)
-		remember(fs->access, version, image->id, show, st);
-	return rc;
+	rc = work_out(fs, dataset, image, show, S_ISDIR(st->st_mode), &r);
+	if (rc)
+		return rc;
+	show_as(&r, st, acl);
+	if (fs->access)
+		remember(fs->access, version, image->id, show, st, !acl_is_mode(&r.acl));
+	return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * access: who may do what (DESIGN section 2). Permission is said once, as owner, group and mode on the nodes below datasets/.
+ * access: who may do what (DESIGN section 2). Permission is said once, as owner, group, mode and access control list on the nodes
+ * below datasets/.
  * The kernel enforces what node_attr() reports; what it cannot check asks may().
  */
 #ifndef TOMOFS_ACCESS_H
@@ -27,18 +28,20 @@ enum { SHOW_LOOK_PIXELS = 1024 };
 
 /* Owner, group and permission bits that what is shown of a dataset carries: those of its top folder or file, less what may not be
  * written, less what a folder above it forbids; with SHOW_LOOK also read for the group (look=groups) or all (look=all). For a
- * folder the execute bits follow the read bits. Fills st_mode's permission bits, st_uid, st_gid; type bits are kept. */
-int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum show show, struct stat *st);
+ * folder the execute bits follow the read bits. Fills st_mode's permission bits, st_uid, st_gid; type bits are kept. acl (NULL:
+ * not wanted): the list that goes with them; count 0: there is none. */
+struct acl;
+int access_of_dataset(struct fs *fs, const struct dataset_row *dataset, enum show show, struct stat *st, struct acl *acl);
 /* The same, less what the files of this image (its folder, its files, and the folders on the way) forbid. */
 int access_of_image(struct fs *fs, const struct dataset_row *dataset, const struct record_image *image, enum show show,
-		    struct stat *st);
+		    struct stat *st, struct acl *acl);
 
 /*
  * Texts and lists of a dataset are open to all who may read its top, and do not depend on who asks. So what is closed more tightly
  * than the top stays out of them. access_is_stricter(): this file or folder by itself; access_hides(): it, or a folder between it and
  * the dataset's top (true also when that cannot be learned).
  */
-bool access_is_stricter(const struct node_row *top, const struct node_row *row);
+bool access_is_stricter(struct fs *fs, const struct node_row *top, const struct node_row *row);
 bool access_hides(struct fs *fs, const struct dataset_row *dataset, uint64_t ino);
 
 /* Remembers what access_of_image() worked out, until anything in the catalog changes: a listing of a view asks for each slice. */

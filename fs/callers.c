@@ -81,6 +81,7 @@ void callers_fill(struct callers *c, uint32_t uid, uint32_t gid, int32_t pid, st
 	who->uid = uid;
 	who->gid = gid;
 	who->pid = pid;
+	who->umask = 0;
 	who->program[0] = 0;
 	name_of(c, c->users, uid, USER_NS, user_name, who->user);
 	if (pid > 0)

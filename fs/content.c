@@ -503,3 +503,59 @@ int content_save(struct content_map *m, struct content *root)
 	memcpy(root->extents, m->root.extents, sizeof root->extents);
 	return 0;
 }
+
+/* ---- every chunk ---- */
+
+struct walk {
+	struct store *store;
+	content_each each;
+	void *ctx;
+	size_t nodes; /* read so far */
+};
+
+static int walk_below(struct walk *w, const struct extent *list, size_t count, unsigned depth)
+{
+	scope_free struct extent *below = depth ? malloc(CONTENT_NODE_MAX * sizeof *below) : NULL;
+	int rc = depth && !below ? err_set(ENOMEM, "no memory for a file's map") : 0;
+
+	for (size_t i = 0; !rc && i < count; i++) {
+		size_t n;
+
+		if (!w->each(w->ctx, &list[i].key, depth) || !depth)
+			continue;
+		if (++w->nodes > 2 * LEAVES_MAX)
+			return err_set(EIO, "the file's map is damaged");
+		rc = node_read(w->store, &list[i].key, list[i].len, below, &n);
+		if (!rc)
+			rc = walk_below(w, below, n, depth - 1);
+	}
+	return rc;
+}
+
+int content_walk(struct store *store, const struct content *root, content_each each, void *ctx)
+{
+	struct walk w = { .store = store, .each = each, .ctx = ctx };
+
+	if (root->depth > CONTENT_DEPTH_MAX || root->count > CONTENT_INLINE_MAX)
+		return err_set(EIO, "the file's map is damaged");
+	return walk_below(&w, root->extents, root->count, root->depth);
+}
+
+int content_map_walk(struct content_map *m, content_each each, void *ctx)
+{
+	struct walk w = { .store = m->store, .each = each, .ctx = ctx };
+	int rc = m->changed ? 0 : content_walk(m->store, &m->root, each, ctx);
+
+	for (size_t i = 0; !rc && i < m->count; i++) {
+		struct leaf *l = &m->leaves[i];
+		struct extent node = { .key = l->key, .len = l->len };
+
+		if (l->list)
+			rc = walk_below(&w, l->list, l->count, 0);
+		if (l->list && !l->changed)
+			each(ctx, &l->key, 0);
+		else if (!l->list)
+			rc = walk_below(&w, &node, 1, 1);
+	}
+	return rc;
+}

@@ -30,4 +30,14 @@ int content_splice(struct content_map *map, uint64_t off, uint64_t old_len, cons
 /* Puts changed nodes into the store and fills root->size, depth, count, extents (not the SHA-256). Costs what changed. */
 int content_save(struct content_map *map, struct content *root);
 
+/* ---- every chunk ---- */
+
+/* Called with each key that is named; depth: of the tree node that it is, 0: bytes of the file or a hole. True: those below it are
+ * wanted, too. */
+typedef bool (*content_each)(void *ctx, const struct key *key, unsigned depth);
+/* Of a content as it is stored. 0; -EIO: a node is damaged; -ENOMEM. */
+int content_walk(struct store *store, const struct content *root, content_each each, void *ctx);
+/* Of a map: what reading it and saving it may need. */
+int content_map_walk(struct content_map *map, content_each each, void *ctx);
+
 #endif

@@ -28,7 +28,7 @@ static int walk_entry(struct walk *w, const struct entry *e, unsigned depth)
 	rc = catalog_node(w->fs->catalog, e->ino, &row);
 	if (rc || row.dataset) /* gone, or a dataset of its own */
 		return rc == -ENOENT ? 0 : rc;
-	if (access_is_stricter(&w->top, &row))
+	if (access_is_stricter(w->fs, &w->top, &row))
 		return 0;
 	buf_printf(&w->path, "%s%s", e->name, S_ISDIR(e->mode) ? "/" : "");
 	if (buf_failed(&w->path))

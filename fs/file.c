@@ -169,7 +169,7 @@ static int take_content(struct file *dst, const struct caller *caller, const str
 	return 0;
 }
 
-int file_clone(struct file *src, struct file *dst, const struct caller *caller)
+static int clone_content(struct file *src, struct file *dst, const struct caller *caller)
 {
 	struct content content;
 	bool tell;
@@ -195,5 +195,15 @@ int file_clone(struct file *src, struct file *dst, const struct caller *caller)
 	pthread_mutex_unlock(&dst->lock);
 	if (tell && dst->files->written)
 		dst->files->written(dst->files->ctx, dst->ino);
+	return rc;
+}
+
+int file_clone(struct file *src, struct file *dst, const struct caller *caller)
+{
+	int rc;
+
+	pthread_rwlock_rdlock(&src->files->cloning); /* on the way the content may be named nowhere */
+	rc = clone_content(src, dst, caller);
+	pthread_rwlock_unlock(&src->files->cloning);
 	return rc;
 }

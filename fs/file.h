@@ -71,6 +71,12 @@ void file_bytes_free(struct file_bytes *bytes);
 int64_t file_write(struct file *file, const struct caller *caller, uint64_t off, const void *from, size_t len, bool append);
 int file_truncate(struct file *file, const struct caller *caller, uint64_t size);
 
+/* fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE. What is zeroed becomes a hole, but short ranges. 0; -ENOSPC: the disk has no room for so
+ * much, though what comes may take less; -EFBIG; -EINVAL; -EOPNOTSUPP: another mode. */
+int file_allocate(struct file *file, const struct caller *caller, int mode, uint64_t off, uint64_t len);
+/* SEEK_DATA and SEEK_HOLE of lseek(2), at or after off. -ENXIO: there is none; -EIO. */
+int64_t file_seek(struct file *file, uint64_t off, int whence);
+
 /* close(2) of one descriptor: commits what is dirty, or promises to; reports errors. Comes several times. */
 int file_flush(struct file *file, const struct caller *caller);
 /* Commits and makes durable (catalog_sync). */
@@ -83,8 +89,12 @@ void files_set_mtime(struct files *files, uint64_t ino, int64_t mtime_ns);
 
 /* Size and mtime as they are now, dirty bytes included. False: the catalog is right if it is read after this call. */
 bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtime_ns);
+/* Bytes of such a file that are in holes, as far as that is quickly told; else 0. */
+uint64_t files_holes(struct files *files, uint64_t ino);
 /* Is anybody writing it, or is it not committed yet? */
 bool files_writing(struct files *files, uint64_t ino);
+/* Is it in the table: open, or not committed yet? */
+bool files_is_open(struct files *files, uint64_t ino);
 /* Commits this one, if it is in the table. */
 int files_commit_one(struct files *files, uint64_t ino);
 /* Commits every file that is dirty (for sync of a folder and for shutdown). */

@@ -5,7 +5,8 @@
 #include "store/err.h"
 #include "store/log.h"
 
-enum { HASH_STEP = 1 << 20 };
+enum { HASH_STEP = 1 << 20, LOOK_STEP = 64 << 20 };
+#define HASH_BYTES_MAX (UINT64_C(1) << 40) /* a quarter of an hour; what is larger is sparse or better hashed by who wrote it */
 
 /* The hash that went along with the writing, when nothing was missed. */
 static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
@@ -23,19 +24,35 @@ static bool sha_streamed(struct file *f, uint64_t size, uint8_t sha256[32])
 	return ok;
 }
 
-/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. Gives up when a writer has come,
- * which would have to wait, or at the end. 0 and content->sha256_known, or -errno. */
-static int sha_by_reading(struct file *f, struct content *content)
+static bool is_removed(const struct file *f)
+{
+	struct node_row row;
+
+	return catalog_node(f->files->catalog, f->ino, &row) || !row.nlink;
+}
+
+/* Who writes goes first, and who waits for `processing` when it would be long. */
+static bool is_disturbed(const struct file *f, bool yields)
+{
+	return f->writers || (yields && f->awaited) || f->files->stop;
+}
+
+/* By reading it all once. Lock held, let go of between steps; processing held, so the map stays. Gives up when it is disturbed, or the
+ * file is removed. 0 and content->sha256_known, or -errno. */
+static int sha_by_reading(struct file *f, bool yields, struct content *content)
 {
 	uint64_t size = content->size;
-	bool given_up = f->writers;
+	bool given_up = false;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	scope_free uint8_t *bytes = malloc(HASH_STEP);
 	int rc = ctx && bytes && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 ? 0 : err_set(ENOMEM, "no memory to hash");
 
-	for (uint64_t at = 0; !rc && at < size && !given_up;) {
+	for (uint64_t at = 0; !rc && at < size;) {
 		size_t n = size - at < HASH_STEP ? (size_t)(size - at) : HASH_STEP;
 
+		given_up = is_disturbed(f, yields) || (at % LOOK_STEP == 0 && is_removed(f));
+		if (given_up)
+			break;
 		rc = file_read_map(f, at, bytes, n);
 		if (!rc) {
 			pthread_mutex_unlock(&f->lock);
@@ -43,7 +60,6 @@ static int sha_by_reading(struct file *f, struct content *content)
 			pthread_mutex_lock(&f->lock);
 		}
 		at += n;
-		given_up = f->writers || f->files->stop;
 	}
 	if (!rc && !given_up) {
 		content->sha256_known = EVP_DigestFinal_ex(ctx, content->sha256, NULL) == 1;
@@ -143,17 +159,18 @@ int file_commit(struct file *f, const struct caller *caller)
 
 bool file_needs_hash(const struct file *f)
 {
-	return !f->writers && !f->error && !file_is_pending(f) && f->saved.size && !f->saved.sha256_known;
+	return !f->writers && !f->error && !file_is_pending(f) && f->saved.size && f->saved.size <= HASH_BYTES_MAX &&
+	       !f->saved.sha256_known;
 }
 
-int file_hash_processing(struct file *f)
+int file_hash_processing(struct file *f, bool yields)
 {
 	struct content content = f->saved;
-	int rc = sha_by_reading(f, &content);
+	int rc = sha_by_reading(f, yields, &content);
 
 	/* Damage in old parts does not undo what was written. */
 	if (rc || !content.sha256_known)
-		return 0;
+		return !rc && file_needs_hash(f) && !is_removed(f);
 	if (!file_needs_hash(f))
 		return 0;
 	return record_content(f, &caller_self, &content);

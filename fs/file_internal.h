@@ -7,6 +7,7 @@
  *     file.c         open, release, flush, fsync, clone
  *     file_read.c    reading: what is dirty over what is stored
  *     file_write.c   writing and truncating: into dirty runs
+ *     file_range.c   fallocate, holes
  *     file_cut.c     where the chunk borders are: what is known of the file's pixels
  *     file_put.c     dirty runs -> chunks in the map
  *     file_commit.c  the map and SHA-256 -> the catalog
@@ -58,11 +59,13 @@ struct file {
 	bool later;
 	struct file *hash_next;  /* in the queue of those to be hashed; under files->lock */
 	bool hash_queued;
+	bool hash_running;       /* its turn; with a reference of its own, as in the queue */
 
 	pthread_mutex_t lock; /* for all below */
 	pthread_cond_t idle;  /* processing ended */
 	unsigned writers;
 	bool processing;
+	unsigned awaited; /* how many wait for that */
 	bool cutting;            /* a truncation is going on: writers wait for idle */
 	bool committing;         /* `changed` is not set any more and the catalog does not have it yet */
 	bool flushed;            /* somebody was promised something since the commit that is going on began */
@@ -132,6 +135,7 @@ struct files {
 	int64_t stalled_said_ns;
 	int64_t stalled_ns;   /* when a promised commit last found the disk full; 0: it did not */
 	atomic_bool stop;
+	pthread_rwlock_t cloning; /* held for reading by those that copy a content */
 	pthread_t flushers[FLUSHERS_MAX];
 	unsigned flusher_count;
 };
@@ -203,6 +207,10 @@ int file_put_in_order(struct file *file, bool all, size_t *put);
 /* From now on what is known of the file's pixels is no longer true (it was cut off). empty: it begins anew. Processing held. */
 void file_cut_reset(struct file *file, bool empty);
 
+/* file_range.c: bytes in holes, as far as that is quickly told; else 0. Lock held. */
+uint64_t file_holes(struct file *file);
+/* file_write.c: puts bytes on top of what is there. The rest of a write is the caller's. Lock held. */
+int file_put_dirty(struct file *file, uint64_t off, const uint8_t *from, size_t len);
 /* Forgets all that is not in the map yet. Lock held. */
 void file_drop_runs(struct file *file);
 /* Forgets the bytes that were kept for whoever is told that the file was closed. Lock held. */
@@ -214,8 +222,9 @@ int file_read_map(struct file *file, uint64_t off, uint8_t *to, size_t len);
 int file_commit(struct file *file, const struct caller *caller);
 /* The same by the one who holds processing. */
 int file_commit_processing(struct file *file, const struct caller *caller);
-/* The SHA-256 of a file that nobody writes any more, by reading it; given up when a writer comes. Processing held. */
-int file_hash_processing(struct file *file);
+/* The SHA-256 of a file that nobody writes any more, by reading it. yields: gives up when somebody waits for processing, which is held.
+ * 1: given up, try later. */
+int file_hash_processing(struct file *file, bool yields);
 /* Would file_hash() have something to do? Lock held. */
 bool file_needs_hash(const struct file *file);
 /* A failure that may be over later. */

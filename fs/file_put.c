@@ -6,8 +6,10 @@
 
 void file_processing_begin(struct file *f)
 {
+	f->awaited++;
 	while (f->processing)
 		pthread_cond_wait(&f->idle, &f->lock);
+	f->awaited--;
 	f->processing = true;
 }
 

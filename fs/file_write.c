@@ -130,6 +130,16 @@ static int dirty_put(struct file *f, uint64_t off, const uint8_t *from, size_t l
 	return 0;
 }
 
+int file_put_dirty(struct file *f, uint64_t off, const uint8_t *from, size_t len)
+{
+	int64_t added = 0;
+	size_t run;
+	int rc = dirty_put(f, off, from, len, &run, &added);
+
+	files_add_dirty(f->files, added);
+	return rc;
+}
+
 /* Whether the file's own buffers are to be moved on now. Lock held. True: queue the file. */
 static bool pass_on(struct file *f, size_t run)
 {

@@ -236,6 +236,20 @@ bool files_peek(struct files *files, uint64_t ino, uint64_t *size, int64_t *mtim
 	return known;
 }
 
+uint64_t files_holes(struct files *files, uint64_t ino)
+{
+	struct file *f = files_find(files, ino);
+	uint64_t holes;
+
+	if (!f)
+		return 0;
+	pthread_mutex_lock(&f->lock);
+	holes = file_holes(f);
+	pthread_mutex_unlock(&f->lock);
+	file_unref(f);
+	return holes;
+}
+
 bool files_writing(struct files *files, uint64_t ino)
 {
 	struct file *f = files_find(files, ino);
@@ -248,6 +262,12 @@ bool files_writing(struct files *files, uint64_t ino)
 	pthread_mutex_unlock(&f->lock);
 	file_unref(f);
 	return writing;
+}
+
+bool files_is_open(struct files *files, uint64_t ino)
+{
+	scope_lock(&files->lock);
+	return find_locked(files, ino) != NULL;
 }
 
 /* For each file in the table: do(file). The first failure, with the file's path. */
@@ -323,6 +343,7 @@ static void files_drop(struct files *files)
 	run_memory_destroy(&files->memory);
 	pthread_cond_destroy(&files->work);
 	pthread_cond_destroy(&files->room);
+	pthread_rwlock_destroy(&files->cloning);
 	pthread_mutex_destroy(&files->lock);
 	free(files);
 }
@@ -331,6 +352,19 @@ static void files_drop(struct files *files)
 static size_t ahead_bound(size_t dirty_budget)
 {
 	return dirty_budget / 16 < AHEAD_MAX ? dirty_budget / 16 : AHEAD_MAX;
+}
+
+/* Who waits for all clones to end is not passed by more of them. */
+static void init_cloning(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+#ifdef __GLIBC__
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+	pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
 }
 
 int files_new(struct files **out, struct store *store, struct catalog *catalog, size_t dirty_budget)
@@ -349,6 +383,7 @@ int files_new(struct files **out, struct store *store, struct catalog *catalog, 
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->work, NULL);
 	pthread_cond_init(&files->room, NULL);
+	init_cloning(&files->cloning);
 	rc = run_memory_init(&files->memory, 2 * files->budget);
 	if (!rc)
 		rc = ahead_new(&files->ahead, store, catalog, ahead_bound(dirty_budget));

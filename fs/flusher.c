@@ -142,7 +142,7 @@ struct left { /* to do for a file after it was served */
 /* now: what is promised is due. */
 static int serve(struct file *f, bool now, struct left *left)
 {
-	bool due;
+	bool due, again = false;
 	int rc;
 
 	pthread_mutex_lock(&f->lock);
@@ -150,12 +150,14 @@ static int serve(struct file *f, bool now, struct left *left)
 	due = f->promised && (now || !f->writers || now_ns() - f->promised_ns >= LATER_NS);
 	rc = due ? file_commit_processing(f, &f->promised_to) : file_put_moving(f, false);
 	if (!rc && file_needs_hash(f) && f->saved.size <= HASH_INLINE)
-		rc = file_hash_processing(f);
+		rc = file_hash_processing(f, false);
+	again = rc == 1;
+	rc = again ? 0 : rc;
 	file_processing_end(f);
 	tell_closed(f);
 	left->more = rc && f->promised && !f->error;
 	left->later = !rc && f->promised;
-	left->hash = !rc && file_needs_hash(f) && f->saved.size > HASH_INLINE;
+	left->hash = !rc && file_needs_hash(f) && (again || f->saved.size > HASH_INLINE);
 	pthread_mutex_unlock(&f->lock);
 	if (rc)
 		pin(f);
@@ -177,6 +179,19 @@ static void stalled(struct files *files)
 		return;
 	files->stalled_said_ns = files->stalled_ns;
 	log_error("%s; what was written waits in memory and is tried again", err_text());
+}
+
+/* files->lock held. */
+static void queue_hash(struct files *files, struct file *f)
+{
+	if (f->hash_queued)
+		return;
+	f->hash_queued = true;
+	f->refs++;
+	f->hash_next = NULL;
+	*files->hash_end = f;
+	files->hash_end = &f->hash_next;
+	pthread_cond_signal(&files->work);
 }
 
 /* One turn of a flusher at the first file of the queue. files->lock held, let go of meanwhile. */
@@ -206,14 +221,8 @@ static void turn(struct files *files)
 	else if (left.later)
 		later_locked(files, f);
 	f->again = false;
-	if (left.hash && !f->hash_queued) {
-		f->hash_queued = true;
-		f->refs++;
-		f->hash_next = NULL;
-		*files->hash_end = f;
-		files->hash_end = &f->hash_next;
-		pthread_cond_signal(&files->work);
-	}
+	if (left.hash)
+		queue_hash(files, f);
 	pthread_cond_broadcast(&files->room);
 	pthread_mutex_unlock(&files->lock);
 	file_unref(f);
@@ -224,22 +233,29 @@ static void turn(struct files *files)
 static void hash_turn(struct files *files)
 {
 	struct file *f = files->hash_first;
+	int rc = 0;
 
 	files->hash_first = f->hash_next;
 	if (!files->hash_first)
 		files->hash_end = &files->hash_first;
 	f->hash_queued = false;
-	files->hashing = true;
+	f->hash_running = files->hashing = true;
 	pthread_mutex_unlock(&files->lock);
 	pthread_mutex_lock(&f->lock);
 	file_processing_begin(f);
-	if (file_needs_hash(f) && file_hash_processing(f))
+	if (file_needs_hash(f))
+		rc = file_hash_processing(f, true);
+	if (rc < 0)
 		log_error("%s", err_text());
 	file_processing_end(f);
 	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_lock(&files->lock);
+	if (rc == 1)
+		queue_hash(files, f);
+	f->hash_running = files->hashing = false;
+	pthread_mutex_unlock(&files->lock);
 	file_unref(f);
 	pthread_mutex_lock(&files->lock);
-	files->hashing = false;
 }
 
 /* Until there is something new, or for this long. files->lock held. */

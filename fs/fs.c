@@ -6,9 +6,12 @@
 
 #include "fs/access.h"
 #include "fs/arrival.h"
+#include "fs/collector.h"
 #include "fs/file.h"
+#include "fs/history.h"
 #include "fs/layout_hint.h"
 #include "fs/node_search.h"
+#include "fs/protect.h"
 #include "fs/recoder.h"
 #include "fs/view/levels.h"
 #include "fs/volumes.h"
@@ -39,7 +42,8 @@ static void forget_lost(void *ctx, uint64_t ino)
 /* The budget is for decoded chunks (three quarters) and computed bands of views. What is on its way into the store has its own. */
 static int open_parts(struct fs *fs, const struct fs_options *options)
 {
-	struct store_options so = { .cache_bytes = fs->cache_bytes / 4 * 3 };
+	struct store_options so = { .cache_bytes = fs->cache_bytes / 4 * 3, .lock = options->lock,
+				    .flags = options->read_only ? STORE_READ_ONLY | STORE_KEEP_WRITERS_OUT : 0 };
 	int rc = store_open(&fs->store, options->store, &so);
 
 	if (!rc)
@@ -58,9 +62,15 @@ static int open_parts(struct fs *fs, const struct fs_options *options)
 	fs->access = access_memo_new();
 	if (!fs->levels || !fs->volumes || !fs->searches || !fs->access)
 		return err_set(ENOMEM, "no memory to open the store");
-	rc = recoder_new(&fs->recoder, fs->store, options->dense_after ? options->dense_after : RECODER_AFTER_SECONDS);
+	rc = history_new(&fs->history, fs);
+	if (!rc)
+		rc = protect_new(&fs->protect, fs, options->protect_ready);
+	if (!rc)
+		rc = recoder_new(&fs->recoder, fs->store, options->dense_after ? options->dense_after : RECODER_AFTER_SECONDS);
 	if (!rc)
 		rc = arrival_new(&fs->arrival, fs); /* whose thread asks the recoder how quiet it is */
+	if (!rc)
+		rc = collector_new(&fs->collector, fs, options->keep, options->keep_min);
 	if (!rc)
 		files_on_close(fs->files, arrival_closed, arrival_written, fs->arrival);
 	files_on_lost(fs->files, forget_lost, fs);
@@ -94,6 +104,7 @@ int fs_close(struct fs *fs)
 
 	if (!fs)
 		return 0;
+	collector_free(fs->collector);
 	rc = fs->files ? files_stop(fs->files) : 0;
 	arrival_free(fs->arrival);
 	recoder_free(fs->recoder);
@@ -107,6 +118,8 @@ int fs_close(struct fs *fs)
 	journal_close(fs->journal);
 	store_close(fs->store);
 	searches_free(fs->searches);
+	history_free(fs->history);
+	protect_free(fs->protect);
 	access_memo_free(fs->access);
 	free(fs);
 	return rc;

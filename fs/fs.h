@@ -17,14 +17,22 @@ struct arrival;  /* what happens to a file once it is closed: arrival.h */
 struct levels;   /* computed bands of pixels: view/levels.h */
 struct access_memo; /* permissions worked out lately: access.h */
 struct volumes;  /* images of datasets, open for reading pixels: volumes.h */
+struct protect;  /* what refuses changes: protect.h */
+struct history;  /* what was before: history.h */
 struct recoder;  /* what is done to data at rest: recoder.h */
+struct collector; /* what is not kept any more leaves: collector.h */
 struct searches; /* queries the kernel knows: node_search.h */
 
 struct fs_options {
 	const char *store;
 	size_t cache_bytes;      /* memory budget; 0: a quarter of RAM, at most 2 GiB */
 	unsigned settle_seconds; /* quiet time until a dataset is ready; 0: 60 */
+	bool protect_ready;      /* originals of a ready dataset stay as they are: protect.h */
 	uint32_t dense_after;    /* seconds until data at rest is coded anew; 0: a day; RECODER_NEVER */
+	uint32_t keep;           /* seconds that history is kept; 0: 30 days; KEEP_NOTHING (collector.h) */
+	uint32_t keep_min;       /* also when the disk is full; 0: a day; KEEP_NOTHING */
+	int lock;                /* as in store.h */
+	bool read_only;          /* nothing is written: the store's disk cannot be */
 };
 
 struct fs {
@@ -39,6 +47,9 @@ struct fs {
 	struct access_memo *access;
 	struct searches *searches;
 	struct recoder *recoder;
+	struct history *history;
+	struct protect *protect;
+	struct collector *collector;
 	size_t cache_bytes;
 	unsigned settle_seconds;
 	int64_t mounted_ns;
@@ -58,6 +69,7 @@ int fs_close(struct fs *fs);
 struct caller {
 	uint32_t uid, gid;
 	int32_t pid;      /* 0: the file system itself; may do everything */
+	uint32_t umask;   /* for what is made where the folder has no default access control list */
 	char user[64];    /* "" not known */
 	char program[64]; /* "" not known */
 };

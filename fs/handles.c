@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "store/log.h"
 
 /* Low bits of a number; the rest counts up. */
 enum { FH_WRITE = 1, FH_READ = 2, FH_APPEND = 4, FH_FOLDER = 8, FH_SHIFT = 4, BUCKETS = 4096 };
@@ -31,6 +32,7 @@ static void listing_free(struct listing *l)
 		free(l->names[i]);
 	free(l->names);
 	free(l->nodes);
+	free(l->types);
 	free(l);
 }
 
@@ -199,11 +201,16 @@ static int collect(void *ctx, const struct node_entry *entry)
 
 	if (l->count % 64 == 0) {
 		struct node *nodes = realloc(l->nodes, (l->count + 64) * sizeof *nodes);
+		uint32_t *types;
 		char **names;
 
 		if (!nodes)
 			return err_set(ENOMEM, "no memory to list a folder");
 		l->nodes = nodes;
+		types = realloc(l->types, (l->count + 64) * sizeof *types);
+		if (!types)
+			return err_set(ENOMEM, "no memory to list a folder");
+		l->types = types;
 		names = realloc(l->names, (l->count + 64) * sizeof *names);
 		if (!names)
 			return err_set(ENOMEM, "no memory to list a folder");
@@ -213,8 +220,19 @@ static int collect(void *ctx, const struct node_entry *entry)
 	if (!name)
 		return err_set(ENOMEM, "no memory to list a folder");
 	l->nodes[l->count] = entry->node;
+	l->types[l->count] = entry->type ? entry->type : entry->node.ops->type;
 	l->names[l->count++] = name;
 	return 0;
+}
+
+static int fill(struct handles *h, const struct caller *who, const struct node *node, struct listing *l)
+{
+	int rc = l->filled ? 0 : node_list(h->fs, who, node, collect, l);
+
+	l->filled |= !rc;
+	while (rc && l->count) /* the next try begins anew */
+		free(l->names[--l->count]);
+	return rc;
 }
 
 static int open_folder_as(struct handles *h, const struct caller *who, const struct node *node, uint64_t number,
@@ -229,7 +247,8 @@ static int open_folder_as(struct handles *h, const struct caller *who, const str
 		free(slot);
 		return err_set(ENOMEM, "no memory to list a folder");
 	}
-	rc = node_list(h->fs, who, node, collect, slot->listing);
+	/* The kernel may have kept what it read of a real folder, and then reads nothing. */
+	rc = node->ops->real_file ? 0 : fill(h, who, node, slot->listing);
 	if (rc) {
 		slot_close(h->fs, who, slot);
 		return rc;
@@ -261,11 +280,182 @@ int handles_get_folder(struct handles *h, const struct caller *who, const struct
 	if (!rc && !slot->listing)
 		rc = err_set(EBADF, "this number is not a folder's");
 	if (!rc)
+		rc = fill(h, who, node, slot->listing);
+	if (!rc)
 		*out = slot->listing;
 	return rc;
+}
+
+int handles_read_folder_anew(struct handles *h, const struct caller *who, const struct node *node, uint64_t number,
+			     struct listing **out)
+{
+	struct listing *new, *old;
+	struct slot *slot;
+	int rc = handles_get_folder(h, who, node, number, &old);
+
+	if (rc)
+		return rc;
+	new = calloc(1, sizeof *new);
+	rc = new ? fill(h, who, node, new) : err_set(ENOMEM, "no memory to list a folder");
+	if (rc) {
+		listing_free(new);
+		return rc;
+	}
+	slot = find(h, number);
+	if (!slot) {
+		listing_free(new);
+		return err_set(EBADF, "the folder is closed");
+	}
+	slot->listing = new;
+	listing_free(old);
+	*out = new;
+	return 0;
 }
 
 void handles_drop_folder(struct handles *h, uint64_t number)
 {
 	handles_drop(h, &caller_self, number);
+}
+
+/* ---- from one process to the next ---- */
+
+enum { SAVED_FILE = 0, SAVED_TEXT = 1, SAVED_FOLDER = 2 };
+
+/* u64 number, u64 node, u8 what; of a text: u8 changed, block; of a folder: u32 count, and of each entry u64 node, string. */
+static void save_slot(const struct slot *slot, struct buf *to)
+{
+	const struct handle *h = slot->handle;
+	const struct listing *l = slot->listing;
+
+	buf_u64(to, slot->number);
+	buf_u64(to, h ? h->node.number : 0);
+	buf_u8(to, l ? SAVED_FOLDER : h->node.ops->text ? SAVED_TEXT : SAVED_FILE);
+	if (h && h->node.ops->text) {
+		buf_u8(to, h->text_changed);
+		buf_block(to, h->text.data, h->text.len);
+	}
+	if (!l)
+		return;
+	buf_u32(to, (uint32_t)l->count);
+	for (size_t i = 0; i < l->count; i++) {
+		buf_u64(to, l->nodes[i].number);
+		buf_string(to, l->names[i]);
+	}
+}
+
+int handles_save(struct handles *h, struct buf *to)
+{
+	scope_lock(&h->lock);
+	buf_u64(to, h->last);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct slot *slot = h->buckets[i]; slot; slot = slot->next)
+			save_slot(slot, to);
+	return buf_failed(to) ? err_set(ENOMEM, "no memory for the list of open files") : 0;
+}
+
+static int load_text(struct cursor *c, const struct node *node, uint64_t number, struct slot *slot)
+{
+	bool changed = cursor_u8(c);
+	size_t len;
+	const uint8_t *bytes = cursor_block(c, &len);
+	struct handle *h = bytes ? calloc(1, sizeof *h) : NULL;
+
+	if (!h)
+		return bytes ? -ENOMEM : -EINVAL;
+	h->node = *node;
+	h->writable = number & FH_WRITE;
+	h->append = number & FH_APPEND;
+	h->text_changed = changed;
+	pthread_mutex_init(&h->lock, NULL);
+	buf_put(&h->text, bytes, len);
+	slot->handle = h;
+	return buf_failed(&h->text) ? -ENOMEM : 0;
+}
+
+static int load_listing(struct handles *h, struct cursor *c, struct slot *slot)
+{
+	uint32_t count = cursor_u32(c);
+	int rc = 0;
+
+	slot->listing = calloc(1, sizeof *slot->listing);
+	if (!slot->listing)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count && !rc; i++) {
+		struct node_entry entry = { .node.number = cursor_u64(c) };
+		scope_free char *name = cursor_string(c);
+
+		if (!name)
+			return -EINVAL;
+		entry.name = name;
+		if (!node_resolve(h->fs, entry.node.number, &entry.node))
+			rc = collect(slot->listing, &entry);
+	}
+	slot->listing->filled = count; /* none: perhaps it was not read yet */
+	return rc;
+}
+
+static int load_slot(struct handles *h, struct cursor *c)
+{
+	struct slot *slot = calloc(1, sizeof *slot);
+	uint64_t number = cursor_u64(c), ino = cursor_u64(c);
+	unsigned what = cursor_u8(c);
+	struct node node = { 0 };
+	int rc = slot ? 0 : -ENOMEM;
+
+	if (!rc && (cursor_failed(c) || !number || what > SAVED_FOLDER || (what != SAVED_FOLDER && node_resolve(h->fs, ino, &node))))
+		rc = -EINVAL;
+	if (!rc && what == SAVED_FOLDER)
+		rc = load_listing(h, c, slot);
+	else if (!rc && what == SAVED_TEXT)
+		rc = load_text(c, &node, number, slot);
+	else if (!rc)
+		rc = node_open(h->fs, &caller_self, &node, flags_of_number(number), &slot->handle);
+	if (!rc && insert(h, slot, number, 0))
+		return 0;
+	if (slot)
+		slot_close(h->fs, &caller_self, slot);
+	if (what != SAVED_FILE || rc == -EINVAL)
+		return err_set(EINVAL, "the list of open files is not whole");
+	if (rc)
+		log_warn("node %llx is open and could not be opened again: %s", (unsigned long long)ino, err_text());
+	return 0;
+}
+
+int handles_load(struct handles *h, const void *bytes, size_t len)
+{
+	struct cursor c = cursor_of(bytes, len);
+	uint64_t last = cursor_u64(&c);
+	int rc = cursor_failed(&c) ? err_set(EINVAL, "the list of open files is not whole") : 0;
+
+	while (!rc && cursor_left(&c))
+		rc = load_slot(h, &c);
+	pthread_mutex_lock(&h->lock);
+	if (last > h->last)
+		h->last = last;
+	pthread_mutex_unlock(&h->lock);
+	return rc;
+}
+
+static void handle_forget(struct handle *h)
+{
+	buf_free(&h->text);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
+void handles_forget(struct handles *h)
+{
+	if (!h)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct slot *slot = h->buckets[i], *next; slot; slot = next) {
+			next = slot->next;
+			listing_free(slot->listing);
+			if (slot->handle)
+				handle_forget(slot->handle);
+			free(slot);
+		}
+	}
+	pthread_mutex_destroy(&h->lock);
+	free(h);
 }

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <mntent.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,9 +36,17 @@ char *mount_source_at(const char *path)
 static int run_fusermount(const char *path, bool lazy)
 {
 	char *const argv[] = { "fusermount3", "-u", "-q", lazy ? "-z" : "--", (char *)path, NULL };
+	posix_spawnattr_t attr;
+	sigset_t none;
 	pid_t pid;
-	int status, rc = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	int status, rc;
 
+	sigemptyset(&none); /* ours are blocked */
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	rc = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
 	if (rc)
 		return err_set(rc, "cannot run fusermount3: %s", strerror(rc));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -174,6 +174,56 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_rc(req, handles_drop(r.mount->handles, &r.who, fi->fh));
 }
 
+/* What is computed has no holes but the one at its end. */
+static int64_t seek_computed(const struct request *r, off_t off, int whence)
+{
+	struct stat st;
+	int rc = node_attr(r->fs, &r->node, &st);
+
+	if (rc)
+		return rc;
+	if (off >= st.st_size)
+		return err_set(ENXIO, "there is nothing from there on");
+	return whence == SEEK_DATA ? off : st.st_size;
+}
+
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	touch(&r, &r.node);
+	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	if (!rc && (!h->file || !h->writable))
+		rc = h->file ? err_set(EBADF, "not open for writing") : err_set(EOPNOTSUPP, "%s: nothing to allocate", r.node.ops->kind);
+	reply_rc(req, rc ? rc : file_allocate(h->file, &r.who, mode, (uint64_t)off, (uint64_t)len));
+}
+
+void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct request r;
+	struct handle *h;
+	int64_t at;
+	int rc;
+
+	if (!request_begin(req, ino, &r))
+		return;
+	rc = handles_get(r.mount->handles, &r.who, &r.node, fi->fh, &h);
+	if (rc)
+		at = rc;
+	else if (h->file)
+		at = file_seek(h->file, (uint64_t)off, whence);
+	else
+		at = seek_computed(&r, off, whence);
+	if (at < 0)
+		reply_error(req, (int)at);
+	else
+		fuse_reply_lseek(req, at);
+}
+
 /* cp inside the mount asks for the whole file at once: the content is shared, no byte is copied. Everything else falls back to
  * reads and writes. */
 void ops_copy(fuse_req_t req, fuse_ino_t from, off_t from_off, struct fuse_file_info *from_fi, fuse_ino_t to, off_t to_off,
@@ -213,10 +263,39 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!request_begin(req, ino, &r))
 		return;
 	rc = handles_open_folder(r.mount->handles, &r.who, &r.node, &fi->fh);
-	if (rc)
+	if (rc) {
 		reply_error(req, rc);
-	else if (fuse_reply_open(req, fi) == -ENOENT)
+		return;
+	}
+	if (r.node.ops->real_file) {
+		fi->keep_cache = listed_same(r.mount->listed, r.fs, &r.node);
+		fi->cache_readdir = true;
+	}
+	if (fuse_reply_open(req, fi) == -ENOENT)
 		handles_drop_folder(r.mount->handles, fi->fh);
+}
+
+enum { DOTS = 2 }; /* entries before the first of a folder's own */
+
+/* The folder above; of what is computed it is of no interest. */
+static uint64_t above(const struct request *r)
+{
+	struct node_row row;
+
+	return r->node.ops == &node_ops_real && !catalog_node(r->fs->catalog, r->node.number, &row) && row.parent ? row.parent
+														  : INO_ROOT;
+}
+
+/* "." and "..": the kernel takes nothing but the name and the number from them. */
+static size_t add_dot(fuse_req_t req, const struct request *r, size_t i, bool plus, char *to, size_t room)
+{
+	struct fuse_entry_param entry = { .attr.st_ino = r->node.number, .attr.st_mode = S_IFDIR };
+
+	if (i)
+		entry.attr.st_ino = above(r);
+	if (!plus)
+		return fuse_add_direntry(req, to, room, i ? ".." : ".", &entry.attr, (off_t)i + 1);
+	return fuse_add_direntry_plus(req, to, room, i ? ".." : ".", &entry, (off_t)i + 1);
 }
 
 /* Adds one entry; returns the bytes it takes, more than room when it does not fit. A node that is gone by now is passed over (0). */
@@ -226,14 +305,14 @@ static size_t add_entry(fuse_req_t req, struct request *r, const struct listing 
 
 	if (!plus) {
 		entry.attr.st_ino = l->nodes[i].number;
-		entry.attr.st_mode = l->nodes[i].ops->type;
-		return fuse_add_direntry(req, to, room, l->names[i], &entry.attr, (off_t)i + 1);
+		entry.attr.st_mode = l->types[i];
+		return fuse_add_direntry(req, to, room, l->names[i], &entry.attr, (off_t)i + 1 + DOTS);
 	}
 	if (entry_of(r->fs, &l->nodes[i], &entry))
 		return 0;
 	if (!r->node.ops->stable)
 		entry.entry_timeout = 0;
-	return fuse_add_direntry_plus(req, to, room, l->names[i], &entry, (off_t)i + 1);
+	return fuse_add_direntry_plus(req, to, room, l->names[i], &entry, (off_t)i + 1 + DOTS);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi, bool plus)
@@ -251,8 +330,16 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct f
 		reply_error(req, rc);
 		return;
 	}
-	for (size_t i = (size_t)off; i < l->count; i++) {
-		size_t n = add_entry(req, &r, l, i, plus, bytes + used, len - used);
+	if (!off && l->begun)
+		rc = handles_read_folder_anew(r.mount->handles, &r.who, &r.node, fi->fh, &l);
+	if (rc) {
+		reply_error(req, rc);
+		return;
+	}
+	l->begun = true;
+	for (size_t i = (size_t)off; i < l->count + DOTS; i++) {
+		size_t n = i < DOTS ? add_dot(req, &r, i, plus, bytes + used, len - used)
+				    : add_entry(req, &r, l, i - DOTS, plus, bytes + used, len - used);
 
 		if (n > len - used)
 			break;

@@ -17,7 +17,7 @@ struct notifier {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct note *first, **last;
-	bool stop;
+	bool stop, paused, sending;
 };
 
 static void send_note(struct notifier *n, const struct note *note)
@@ -42,7 +42,7 @@ static void *notify_loop(void *arg)
 	for (;;) {
 		struct note *note = n->first;
 
-		if (!note) {
+		if (!note || n->paused) {
 			if (n->stop)
 				break;
 			pthread_cond_wait(&n->wake, &n->lock);
@@ -51,10 +51,13 @@ static void *notify_loop(void *arg)
 		n->first = note->next;
 		if (!n->first)
 			n->last = &n->first;
+		n->sending = true;
 		pthread_mutex_unlock(&n->lock);
 		send_note(n, note);
 		free(note);
 		pthread_mutex_lock(&n->lock);
+		n->sending = false;
+		pthread_cond_broadcast(&n->wake);
 	}
 	pthread_mutex_unlock(&n->lock);
 	return NULL;
@@ -86,32 +89,80 @@ void notifier_stop(struct notifier *n)
 		return;
 	pthread_mutex_lock(&n->lock);
 	n->stop = true;
-	pthread_cond_signal(&n->wake);
+	pthread_cond_broadcast(&n->wake);
 	pthread_mutex_unlock(&n->lock);
 	pthread_join(n->thread, NULL);
+	for (struct note *note = n->first, *next; note; note = next) {
+		next = note->next;
+		free(note);
+	}
 	pthread_cond_destroy(&n->wake);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
 }
 
-static void queue(struct fs *fs, uint64_t node, const char *name)
+static void append(struct notifier *n, uint64_t node, const char *name)
 {
-	struct mount *mount = fs->kernel;
-	struct notifier *n = mount->notifier;
 	struct note *note = malloc(sizeof *note + strlen(name) + 1);
 
-	if (!note || !n) {
-		free(note);
+	if (!note)
 		return;
-	}
 	note->next = NULL;
 	note->node = node;
 	memcpy(note->name, name, strlen(name) + 1);
 	pthread_mutex_lock(&n->lock);
 	*n->last = note;
 	n->last = &note->next;
-	pthread_cond_signal(&n->wake);
+	pthread_cond_broadcast(&n->wake);
 	pthread_mutex_unlock(&n->lock);
+}
+
+void notifier_pause(struct notifier *n)
+{
+	scope_lock(&n->lock);
+	n->paused = true;
+	while (n->sending)
+		pthread_cond_wait(&n->wake, &n->lock);
+}
+
+void notifier_resume(struct notifier *n)
+{
+	scope_lock(&n->lock);
+	n->paused = false;
+	pthread_cond_broadcast(&n->wake);
+}
+
+int notifier_save(struct notifier *n, struct buf *b)
+{
+	scope_lock(&n->lock);
+	for (const struct note *note = n->first; note; note = note->next) {
+		buf_u64(b, note->node);
+		buf_string(b, note->name);
+	}
+	return buf_failed(b) ? err_set(ENOMEM, "no memory for what the kernel is to be told") : 0;
+}
+
+int notifier_load(struct notifier *n, const void *bytes, size_t len)
+{
+	struct cursor c = cursor_of(bytes, len);
+
+	while (cursor_left(&c)) {
+		uint64_t node = cursor_u64(&c);
+		scope_free char *name = cursor_string(&c);
+
+		if (cursor_failed(&c))
+			return err_set(EINVAL, "the list of what the kernel is to be told is not whole");
+		append(n, node, name);
+	}
+	return 0;
+}
+
+static void queue(struct fs *fs, uint64_t node, const char *name)
+{
+	struct mount *mount = fs->kernel;
+
+	if (mount->notifier)
+		append(mount->notifier, node, name);
 }
 
 void notifier_entry(struct fs *fs, uint64_t folder, const char *name)

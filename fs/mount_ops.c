@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include "fs/mount_internal.h"
+#include "index/acl.h"
 #include "store/err.h"
 #include "store/log.h"
 
@@ -36,6 +37,7 @@ bool request_begin(fuse_req_t req, fuse_ino_t ino, struct request *r)
 	r->mount = fuse_req_userdata(req);
 	r->fs = r->mount->fs;
 	callers_fill(r->mount->callers, ctx->uid, ctx->gid, ctx->pid, &r->who);
+	r->who.umask = ctx->umask;
 	rc = node_resolve(r->fs, ino, &r->node);
 	if (rc)
 		reply_error(req, rc);
@@ -93,6 +95,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
 	want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2, suid_is_ours());
 #endif
+	/* Access control lists are enforced by the kernel, which then leaves the umask to us: a default list stands in its place. */
+	want(conn, FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK, true);
 	/* Replies are sent from the memory where they were decoded; passthrough (FUSE_CAP_PASSTHROUGH) has no use either, since no file
 	 * is stored as it is read. */
 	want(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE, false);
@@ -101,6 +105,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	/* Before 7.40 (Linux 6.9) the kernel does not drop the pages that others have read of what is written past them. */
 	mount->past_pages = conn->proto_major > 7 || (conn->proto_major == 7 && conn->proto_minor >= 40);
 	conn->time_gran = 1;
+	mount_settle_conn(mount, conn);
 	if (mount->ready)
 		mount->ready(mount->ready_ctx);
 }
@@ -228,10 +233,7 @@ static void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	(void)dev;
 	if (!request_begin(req, parent, &r))
 		return;
-	if (S_ISREG(mode))
-		rc = node_create(r.fs, &r.who, &r.node, name, mode, &made);
-	else
-		rc = err_set(EPERM, "%s: only files, folders and symbolic links are kept", name);
+	rc = node_mknod(r.fs, &r.who, &r.node, name, mode, &made);
 	reply_node(req, &r, rc, &made);
 }
 
@@ -249,8 +251,16 @@ static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, c
 
 static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
-	(void)ino, (void)parent, (void)name;
-	fuse_reply_err(req, EPERM); /* link(2): the file system has no hard links */
+	struct request r;
+	struct node node;
+	int rc;
+
+	if (!request_begin(req, parent, &r))
+		return;
+	rc = node_resolve(r.fs, ino, &node);
+	if (!rc)
+		rc = node_link(r.fs, &r.who, &node, &r.node, name);
+	reply_node(req, &r, rc, &node);
 }
 
 static void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -298,10 +308,13 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &st);
 }
 
-/* The kernel asks for these before nearly every write: answered without looking anything up. */
-static bool is_foreign_xattr(const char *name)
+/* What getxattr says of a name of which nothing is kept, without looking anything up (the kernel asks for security.capability before
+ * nearly every write); 0: it may be kept. Told that there are no labels here, `ls -l` asks for the first file's only. */
+static int foreign_xattr(const char *name)
 {
-	return strncmp(name, "security.", 9) == 0 || strncmp(name, "system.", 7) == 0 || strncmp(name, "trusted.", 8) == 0;
+	if (strcmp(name, "security.capability") == 0)
+		return ENODATA;
+	return strncmp(name, "user.", 5) == 0 || strncmp(name, "trusted.", 8) == 0 || acl_is_name(name) ? 0 : EOPNOTSUPP;
 }
 
 static void reply_xattr(fuse_req_t req, int rc, const struct buf *value, size_t room)
@@ -323,11 +336,8 @@ static void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_
 	scope_buf struct buf value = { 0 };
 	struct request r;
 
-	/* Told that there are none here, `ls -l` asks for the first file's ACL only; ENODATA it asks again for each. */
-	if (strncmp(name, "system.", 7) == 0)
-		fuse_reply_err(req, EOPNOTSUPP);
-	else if (is_foreign_xattr(name))
-		fuse_reply_err(req, ENODATA);
+	if (foreign_xattr(name))
+		fuse_reply_err(req, foreign_xattr(name));
 	else if (request_begin(req, ino, &r))
 		reply_xattr(req, node_xattr_get(r.fs, &r.who, &r.node, name, &value), &value, room);
 }
@@ -345,7 +355,7 @@ static void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const
 {
 	struct request r;
 
-	if (is_foreign_xattr(name))
+	if (foreign_xattr(name))
 		fuse_reply_err(req, EOPNOTSUPP);
 	else if (request_begin(req, ino, &r))
 		reply_rc(req, node_xattr_set(r.fs, &r.who, &r.node, name, value, len, flags));
@@ -356,8 +366,8 @@ static void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	struct request r;
 	int rc;
 
-	if (is_foreign_xattr(name)) {
-		fuse_reply_err(req, ENODATA);
+	if (foreign_xattr(name)) {
+		fuse_reply_err(req, foreign_xattr(name));
 		return;
 	}
 	if (!request_begin(req, ino, &r))
@@ -390,6 +400,8 @@ const struct fuse_lowlevel_ops mount_ops = {
 	.fsync = ops_fsync,
 	.release = ops_release,
 	.copy_file_range = ops_copy,
+	.fallocate = ops_fallocate,
+	.lseek = ops_lseek,
 	.opendir = ops_opendir,
 	.readdir = ops_readdir,
 	.readdirplus = ops_readdirplus,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/collector.h"
 #include "fs/mount_internal.h"
 #include "fs/recoder.h"
 #include "store/err.h"
@@ -81,6 +82,32 @@ static int parse_dense(const char *text, uint32_t *seconds)
 	return 0;
 }
 
+static int parse_protect(const char *text, bool *ready)
+{
+	*ready = strcmp(text, "ready") == 0;
+	return *ready || strcmp(text, "none") == 0 ? 0 : err_set(EINVAL, "option protect=%s: expected ready or none", text);
+}
+
+/* "30d", "12h", "90" (seconds), "0". */
+static int parse_keep(const char *name, const char *text, uint32_t *seconds)
+{
+	char *end;
+	unsigned long long n, unit = 1;
+
+	if (strcmp(text, "forever") == 0) {
+		*seconds = KEEP_FOREVER;
+		return 0;
+	}
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end == 'd' || *end == 'h' || *end == 'm' || *end == 's')
+		unit = *end == 'd' ? 86400 : *end == 'h' ? 3600 : *end == 'm' ? 60 : 1, end++;
+	if (errno || end == text || *end || *text == '-' || n > 100ULL * 366 * 86400 / unit)
+		return err_set(EINVAL, "option %s=%s: expected a time, as 30d, 12h, 90 (seconds) or forever", name, text);
+	*seconds = n ? (uint32_t)(n * unit) : KEEP_NOTHING;
+	return 0;
+}
+
 /* read_only: the kernel takes the last of ro and rw. */
 static int parse_one(char *word, struct options *o, bool *read_only)
 {
@@ -92,14 +119,22 @@ static int parse_one(char *word, struct options *o, bool *read_only)
 		return parse_seconds(word + 7, &o->settle_seconds);
 	if (strncmp(word, "dense_after=", 12) == 0)
 		return parse_dense(word + 12, &o->dense_after);
+	if (strncmp(word, "keep=", 5) == 0)
+		return parse_keep("keep", word + 5, &o->keep);
+	if (strncmp(word, "keep_min=", 9) == 0)
+		return parse_keep("keep_min", word + 9, &o->keep_min);
+	if (strncmp(word, "protect=", 8) == 0)
+		return parse_protect(word + 8, &o->protect_ready);
 	if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0)
 		*read_only = word[1] == 'o';
 	if (strcmp(word, "nonempty") == 0) {
 		o->nonempty = true;
 		return 0;
 	}
+	o->auto_unmount |= strcmp(word, "auto_unmount") == 0;
 	if (!listed(passed, word))
-		return err_set(EINVAL, "option \"%s\" is not known (ours: cache=SIZE, settle=SECONDS, dense_after=SECONDS, nonempty; "
+		return err_set(EINVAL, "option \"%s\" is not known (ours: cache=SIZE, settle=SECONDS, dense_after=SECONDS, keep=TIME, "
+			       "keep_min=TIME, protect=ready, nonempty; "
 				       "and allow_other, ro and the like)", word);
 	buf_printf(&o->fuse, ",%s", word);
 	return 0;
@@ -117,7 +152,19 @@ int options_parse(const char *text, struct options *o)
 	buf_printf(&o->fuse, "default_permissions,nosuid,nodev,subtype=tomofs");
 	for (char *word = strtok_r(copy, ",", &save); word && !rc; word = strtok_r(NULL, ",", &save))
 		rc = parse_one(word, o, &read_only);
-	if (read_only)
+	o->read_only = read_only;
+	if (read_only) {
 		o->dense_after = RECODER_NEVER;
+		o->keep = KEEP_FOREVER;
+	}
+	return rc;
+}
+
+int mount_options_check(const char *words)
+{
+	struct options o = { 0 };
+	int rc = options_parse(words, &o);
+
+	buf_free(&o.fuse);
 	return rc;
 }

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "fs/file.h"
+#include "fs/history.h"
+#include "fs/protect.h"
+#include "index/acl.h"
 #include "store/err.h"
 
 uint64_t node_number(enum node_class class, uint64_t what)
@@ -22,6 +25,8 @@ static const struct node_ops *ops_of(uint64_t number)
 {
 	uint64_t what = node_what(number);
 
+	if (!(number & NODE_VIRTUAL) && number & NODE_PAST)
+		return node_past_resolve(number);
 	if (!(number & NODE_VIRTUAL))
 		return number == INO_ROOT ? &node_ops_root : &node_ops_real;
 	switch (node_class_of(number)) {
@@ -74,11 +79,24 @@ int node_attr(struct fs *fs, const struct node *node, struct stat *st)
 	memset(st, 0, sizeof *st);
 	st->st_mode = node->ops->type;
 	st->st_nlink = S_ISDIR(st->st_mode) ? 2 : 1;
-	rc = node->ops->attr(fs, node, st);
+	rc = node->ops->attr ? node->ops->attr(fs, node, st) : node->ops->shown(fs, node, st, NULL);
 	st->st_ino = node->number;
 	/* As cp and cat do by themselves: a block that stays in a core's cache between its copies is faster than fewer requests. */
 	st->st_blksize = st->st_size ? 64 << 10 : 128 << 10;
-	st->st_blocks = (st->st_size + 511) / 512;
+	st->st_blocks = (st->st_size - st->st_blocks + 511) / 512;
+	return rc;
+}
+
+int node_shown_acl(struct fs *fs, const struct node *node, struct buf *value)
+{
+	struct stat st = { .st_mode = node->ops->type };
+	struct acl acl = { .count = 0 };
+	int rc = node->ops->shown ? node->ops->shown(fs, node, &st, &acl) : -ENODATA;
+
+	if (!rc && !acl.count)
+		rc = -ENODATA;
+	if (!rc)
+		acl_encode(value, &acl);
 	return rc;
 }
 
@@ -110,6 +128,17 @@ int node_list(struct fs *fs, const struct caller *who, const struct node *folder
 	return folder->ops->list(fs, who, folder, emit, ctx);
 }
 
+/* What is below datasets/ may refuse changes; all other kinds know themselves. */
+static int may_change(struct fs *fs, const struct node *node)
+{
+	return node->ops == &node_ops_real ? protect_change(fs, node->number) : 0;
+}
+
+static int may_drop(struct fs *fs, const struct node *folder, const char *name)
+{
+	return folder->ops == &node_ops_real ? protect_entry(fs, folder->number, name) : 0;
+}
+
 static int refused(const struct node *folder, const char *name)
 {
 	return err_set(EPERM, "%s: nothing can be made or removed in %s", name, folder->ops->kind);
@@ -120,6 +149,8 @@ int node_mkdir(struct fs *fs, const struct caller *who, const struct node *folde
 {
 	int rc = name_fits(name);
 
+	if (!rc)
+		rc = may_change(fs, folder);
 	if (rc)
 		return rc;
 	return folder->ops->mkdir ? folder->ops->mkdir(fs, who, folder, name, mode, out) : refused(folder, name);
@@ -130,6 +161,8 @@ int node_create(struct fs *fs, const struct caller *who, const struct node *fold
 {
 	int rc = name_fits(name);
 
+	if (!rc)
+		rc = may_change(fs, folder);
 	if (rc)
 		return rc;
 	return folder->ops->create ? folder->ops->create(fs, who, folder, name, mode, out) : refused(folder, name);
@@ -140,23 +173,68 @@ int node_symlink(struct fs *fs, const struct caller *who, const struct node *fol
 {
 	int rc = name_fits(name);
 
+	if (!rc)
+		rc = may_change(fs, folder);
 	if (rc)
 		return rc;
 	return folder->ops->symlink ? folder->ops->symlink(fs, who, folder, name, target, out) : refused(folder, name);
 }
 
+int node_mknod(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
+	       struct node *out)
+{
+	int rc = name_fits(name);
+
+	if (!rc)
+		rc = may_change(fs, folder);
+	if (rc)
+		return rc;
+	if (S_ISREG(mode))
+		return node_create(fs, who, folder, name, mode, out);
+	if (!S_ISFIFO(mode) && !S_ISSOCK(mode))
+		return err_set(EPERM, "%s: devices are not kept", name);
+	return folder->ops->mknod ? folder->ops->mknod(fs, who, folder, name, mode, out) : refused(folder, name);
+}
+
+int node_link(struct fs *fs, const struct caller *who, const struct node *node, const struct node *folder, const char *name)
+{
+	int rc = name_fits(name);
+
+	if (!rc)
+		rc = may_change(fs, folder);
+	if (!rc)
+		rc = may_change(fs, node);
+	if (rc)
+		return rc;
+	return folder->ops->link ? folder->ops->link(fs, who, node, folder, name) : refused(folder, name);
+}
+
 int node_unlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name)
 {
+	int rc = may_drop(fs, folder, name);
+
+	if (rc)
+		return rc;
 	return folder->ops->unlink ? folder->ops->unlink(fs, who, folder, name) : refused(folder, name);
 }
 
 int node_rmdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name)
 {
+	int rc = may_drop(fs, folder, name);
+
+	if (rc)
+		return rc;
 	return folder->ops->rmdir ? folder->ops->rmdir(fs, who, folder, name) : refused(folder, name);
 }
 
 int node_set_attr(struct fs *fs, const struct caller *who, const struct node *node, const struct attr_change *change)
 {
+	if (node->ops == &node_ops_real) {
+		int rc = change->set & CHANGE_SIZE ? protect_content(fs, node->number) : protect_change(fs, node->number);
+
+		if (rc)
+			return rc;
+	}
 	if (node->ops->set_attr)
 		return node->ops->set_attr(fs, who, node, change);
 	/* An open for writing truncates first; the text is replaced when it is flushed. */
@@ -167,9 +245,18 @@ int node_set_attr(struct fs *fs, const struct caller *who, const struct node *no
 	return err_set(EPERM, "%s is made by the file system and cannot be changed", node->ops->kind);
 }
 
+/* Attributes that change also on a frozen dataset. */
+static bool goes_on_frozen(const char *name)
+{
+	return strcmp(name, "user.xdg.tags") == 0 || strcmp(name, "user.xdg.comment") == 0 ||
+	       strcmp(name, "user.tomofs.comment") == 0 || strcmp(name, "user.tomofs.frozen") == 0;
+}
+
 int node_xattr_get(struct fs *fs, const struct caller *who, const struct node *node, const char *name, struct buf *value)
 {
-	return node->ops->xattr_get ? node->ops->xattr_get(fs, who, node, name, value) : -ENODATA;
+	if (node->ops->xattr_get)
+		return node->ops->xattr_get(fs, who, node, name, value);
+	return strcmp(name, ACL_NAME_ACCESS) == 0 ? node_shown_acl(fs, node, value) : -ENODATA;
 }
 
 int node_xattr_list(struct fs *fs, const struct caller *who, const struct node *node, struct buf *names)
@@ -180,13 +267,23 @@ int node_xattr_list(struct fs *fs, const struct caller *who, const struct node *
 int node_xattr_set(struct fs *fs, const struct caller *who, const struct node *node, const char *name, const void *value,
 		   size_t len, int flags)
 {
+	int rc = 0;
+
 	if (!node->ops->xattr_set)
 		return err_set(EOPNOTSUPP, "%s keeps no attributes", node->ops->kind);
+	if (!goes_on_frozen(name))
+		rc = may_change(fs, node);
+	if (rc)
+		return rc;
 	return node->ops->xattr_set(fs, who, node, name, value, len, flags);
 }
 
 int node_xattr_remove(struct fs *fs, const struct caller *who, const struct node *node, const char *name)
 {
+	int rc = goes_on_frozen(name) ? 0 : may_change(fs, node);
+
+	if (rc)
+		return rc;
 	return node->ops->xattr_remove ? node->ops->xattr_remove(fs, who, node, name) : -ENODATA;
 }
 
@@ -199,6 +296,12 @@ int node_rename(struct fs *fs, const struct caller *who, const struct node *fold
 		return rc;
 	if (!to->ops->rename_into)
 		return err_set(EPERM, "nothing can be moved into %s", to->ops->kind);
+	/* A way into the trash is open to what is not frozen. */
+	rc = to->ops == &node_ops_trash ? may_change(fs, folder) : to->ops == &node_ops_real ? may_drop(fs, folder, name) : 0;
+	if (!rc)
+		rc = may_drop(fs, to, new_name);
+	if (rc)
+		return rc;
 	return to->ops->rename_into(fs, who, folder, name, to, new_name, flags);
 }
 
@@ -208,7 +311,9 @@ static int open_real(struct fs *fs, const struct caller *who, int flags, struct 
 
 	h->writable = (flags & O_ACCMODE) != O_RDONLY;
 	h->append = flags & O_APPEND;
-	rc = file_open(fs->files, h->node.number, h->writable, &h->file);
+	rc = h->writable ? protect_content(fs, h->node.number) : 0;
+	if (!rc)
+		rc = file_open(fs->files, h->node.number, h->writable, &h->file);
 	if (!rc && h->writable && (flags & O_TRUNC))
 		rc = file_truncate(h->file, who, 0);
 	return rc;

@@ -18,10 +18,14 @@
  *     /views/NAME/4x/ .../z0001.tif             view folder, file    node_view.c
  *     /gallery/  /gallery/NAME.png              gallery, picture     node_gallery.c
  *     /info/  /info/NAME/  facts.json ...       infos, info, text    node_info.c
+ *     /history/                                 root                 node_root.c
+ *     /history/at/TIME/datasets/...             at, moment, past     node_past.c
+ *     /history/trash/...  /trash                trash, past, link    node_trash.c
+ *     /history/versions/...                     versions, old, past  node_versions.c
  *
  * A node is a number and nothing else: the number says the kind and what it is of, so a new process can resolve it, and no
  * table of live nodes is needed (one exception: the text of a query, node_search.h). Nodes below datasets/ have the
- * catalog's numbers (< 2^63); all others have bit 63 set:
+ * catalog's numbers (< 2^62), those of the past have bit 62 set (history.h); all others have bit 63 set:
  *
  *     63 | 60..62 class | 0..59 of what (see enum node_class)
  */
@@ -53,6 +57,7 @@ struct node {
 struct node_entry {
 	struct node node;
 	const char *name;
+	uint32_t type; /* S_IFMT bits; 0: what its kind says */
 };
 
 /* Receives entries; returns non-zero to stop. */
@@ -87,8 +92,11 @@ struct node_ops {
 	/* Cached by the kernel for a long time (true) or asked each time (false: it may differ by caller or change unseen). */
 	bool stable;
 
-	/* Everything but number and type is already zero; fills mode, uid, gid, size, times. Never NULL. */
+	/* Everything but number and type is already zero; fills mode, uid, gid, size, times, and in st_blocks the
+	 * bytes of it that are holes. One of the two. shown: also the access
+	 * control list that goes with them, when acl is not NULL (count 0: there is none). */
 	int (*attr)(struct fs *fs, const struct node *node, struct stat *st);
+	int (*shown)(struct fs *fs, const struct node *node, struct stat *st, struct acl *acl);
 
 	/* Folders. */
 	int (*lookup)(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
@@ -101,6 +109,12 @@ struct node_ops {
 		      uint32_t mode, struct node *out);
 	int (*symlink)(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
 		       const char *target, struct node *out);
+	/* A FIFO or socket; mode has the type. */
+	int (*mknod)(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
+		     uint32_t mode, struct node *out);
+	/* A further name for a node. Called on the kind of the folder. */
+	int (*link)(struct fs *fs, const struct caller *who, const struct node *node, const struct node *folder,
+		    const char *name);
 	int (*unlink)(struct fs *fs, const struct caller *who, const struct node *folder, const char *name);
 	int (*rmdir)(struct fs *fs, const struct caller *who, const struct node *folder, const char *name);
 	/* name in folder goes to new_name in to; called on the kind of the *target* folder. */
@@ -145,6 +159,8 @@ struct node node_make(const struct node_ops *ops, enum node_class class, uint64_
 
 /* Front doors: fill in what is common, check names (-ENAMETOOLONG), give the errno of a missing function. */
 int node_attr(struct fs *fs, const struct node *node, struct stat *st);
+/* The value of ACL_NAME_ACCESS of what shows a dataset. 0, -ENODATA. */
+int node_shown_acl(struct fs *fs, const struct node *node, struct buf *value);
 int node_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, struct node *out);
 int node_list(struct fs *fs, const struct caller *who, const struct node *folder, node_emit emit, void *ctx);
 int node_mkdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
@@ -153,6 +169,9 @@ int node_create(struct fs *fs, const struct caller *who, const struct node *fold
 		struct node *out);
 int node_symlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, const char *target,
 		 struct node *out);
+int node_mknod(struct fs *fs, const struct caller *who, const struct node *folder, const char *name, uint32_t mode,
+	       struct node *out);
+int node_link(struct fs *fs, const struct caller *who, const struct node *node, const struct node *folder, const char *name);
 int node_unlink(struct fs *fs, const struct caller *who, const struct node *folder, const char *name);
 int node_rmdir(struct fs *fs, const struct caller *who, const struct node *folder, const char *name);
 int node_rename(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
@@ -184,7 +203,7 @@ void node_attr_folder(struct fs *fs, uint32_t mode, struct stat *st);
 /* Calls emit for one entry. */
 int node_emit_one(node_emit emit, void *ctx, const struct node_ops *ops, uint64_t number, const char *name);
 
-extern const struct node_ops node_ops_real, node_ops_root, node_ops_text, node_ops_densify, node_ops_facet,
+extern const struct node_ops node_ops_real, node_ops_root, node_ops_text, node_ops_densify, node_ops_gc, node_ops_hold, node_ops_facet,
 	node_ops_term, node_ops_link, node_ops_dates, node_ops_ids, node_ops_searches, node_ops_search,
 	node_ops_search_error, node_ops_views, node_ops_image_folder, node_ops_view_folder, node_ops_view_file,
 	node_ops_gallery, node_ops_picture, node_ops_infos, node_ops_info, node_ops_info_text, node_ops_facts;

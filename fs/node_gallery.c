@@ -135,7 +135,7 @@ const struct node_ops node_ops_gallery = {
 
 /* ---- gallery/NAME.png ---- */
 
-static int picture_attr(struct fs *fs, const struct node *node, struct stat *st)
+static int picture_attr(struct fs *fs, const struct node *node, struct stat *st, struct acl *acl)
 {
 	scope_images struct images images = { 0 };
 	const struct record_image *image;
@@ -151,7 +151,7 @@ static int picture_attr(struct fs *fs, const struct node *node, struct stat *st)
 	if (rc)
 		return rc;
 	st->st_size = (off_t)picture_size(&image->geo);
-	return access_of_image(fs, &row, image, SHOW_LOOK, st);
+	return access_of_image(fs, &row, image, SHOW_LOOK, st, acl);
 }
 
 static int64_t picture_read(struct fs *fs, const struct node *node, uint64_t off, void *to, size_t len)
@@ -173,6 +173,6 @@ static int64_t picture_read(struct fs *fs, const struct node *node, uint64_t off
 const struct node_ops node_ops_picture = {
 	.kind = "a picture",
 	.type = S_IFREG,
-	.attr = picture_attr,
+	.shown = picture_attr,
 	.read = picture_read,
 };

@@ -6,6 +6,7 @@
 #include "fs/arrival.h"
 #include "fs/facts_internal.h"
 #include "fs/node_dataset.h"
+#include "index/acl.h"
 #include "store/err.h"
 #include "store/log.h"
 
@@ -148,21 +149,25 @@ static void set_times(const struct dataset_row *row, struct stat *st)
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
-/* Who may write the top may write facts.json. */
-static int add_write_bits(struct fs *fs, const struct dataset_row *row, struct stat *st)
+/* Who may write the top may write facts.json. Where there is an access control list, only the owner; others set facts as attributes. */
+static int add_write_bits(struct fs *fs, const struct dataset_row *row, struct stat *st, struct acl *acl)
 {
 	struct node_row top;
 	int rc = catalog_node(fs->catalog, row->ino, &top);
 
-	if (!rc)
-		st->st_mode |= top.mode & 0222 & (st->st_mode & 0444) >> 1;
-	return rc;
+	if (rc)
+		return rc;
+	st->st_mode |= top.mode & (acl->count ? 0200 : 0222) & (st->st_mode & 0444) >> 1;
+	if (acl->count)
+		acl->list[0].perm |= st->st_mode >> 6 & 2;
+	return 0;
 }
 
-static int thing_attr(struct fs *fs, const struct node *node, struct stat *st)
+static int thing_attr(struct fs *fs, const struct node *node, struct stat *st, struct acl *acl)
 {
 	uint32_t thing = number_upper(node->number);
 	scope_buf struct buf text = { 0 };
+	struct acl own;
 	struct dataset_row row;
 	int rc = thing_text(fs, node, &text);
 
@@ -173,8 +178,8 @@ static int thing_attr(struct fs *fs, const struct node *node, struct stat *st)
 	st->st_mode = S_IFREG;
 	st->st_size = (off_t)text.len;
 	set_times(&row, st);
-	rc = access_of_dataset(fs, &row, thing == THING_SHA256 ? SHOW_FULL : SHOW_LOOK, st);
-	return !rc && thing == THING_FACTS ? add_write_bits(fs, &row, st) : rc;
+	rc = access_of_dataset(fs, &row, thing == THING_SHA256 ? SHOW_FULL : SHOW_LOOK, st, acl ? acl : &own);
+	return !rc && thing == THING_FACTS ? add_write_bits(fs, &row, st, acl ? acl : &own) : rc;
 }
 
 static int facts_write(struct fs *fs, const struct caller *who, const struct node *node, const struct buf *text)
@@ -192,7 +197,7 @@ static int facts_write(struct fs *fs, const struct caller *who, const struct nod
 const struct node_ops node_ops_facts = {
 	.kind = "facts.json",
 	.type = S_IFREG,
-	.attr = thing_attr,
+	.shown = thing_attr,
 	.text = thing_text,
 	.text_write = facts_write,
 };
@@ -200,7 +205,7 @@ const struct node_ops node_ops_facts = {
 const struct node_ops node_ops_info_text = {
 	.kind = "a text of a dataset",
 	.type = S_IFREG,
-	.attr = thing_attr,
+	.shown = thing_attr,
 	.text = thing_text,
 };
 
@@ -217,7 +222,7 @@ static const struct thing {
 };
 enum { THINGS = sizeof things / sizeof *things };
 
-static int info_attr(struct fs *fs, const struct node *node, struct stat *st)
+static int info_attr(struct fs *fs, const struct node *node, struct stat *st, struct acl *acl)
 {
 	struct dataset_row row;
 	int rc = row_of(fs, node, &row);
@@ -226,7 +231,7 @@ static int info_attr(struct fs *fs, const struct node *node, struct stat *st)
 		return rc;
 	st->st_mode = S_IFDIR;
 	set_times(&row, st);
-	return access_of_dataset(fs, &row, SHOW_LOOK, st);
+	return access_of_dataset(fs, &row, SHOW_LOOK, st, acl);
 }
 
 /* error.txt is there only when something is wrong. 0: it is there, -ENOENT: it is not. */
@@ -291,7 +296,7 @@ static int info_list(struct fs *fs, const struct caller *who, const struct node 
 const struct node_ops node_ops_info = {
 	.kind = "a folder of info",
 	.type = S_IFDIR,
-	.attr = info_attr,
+	.shown = info_attr,
 	.lookup = info_lookup,
 	.list = info_list,
 };

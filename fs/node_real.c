@@ -7,7 +7,9 @@
 #include "fs/access.h"
 #include "fs/arrival.h"
 #include "fs/file.h"
+#include "fs/history.h"
 #include "fs/xattr.h"
+#include "index/acl.h"
 #include "store/err.h"
 
 static struct timespec timespec_of(int64_t ns)
@@ -19,10 +21,25 @@ static struct timespec timespec_of(int64_t ns)
 	return (struct timespec){ .tv_sec = s, .tv_nsec = rest };
 }
 
+enum { WORTH_ASKING = 64 << 10 }; /* smaller files count as whole */
+
+/* Of a file with few chunks; a larger one counts as whole, which no program minds. */
+static uint64_t holes_of(struct fs *fs, const struct node_row *row)
+{
+	struct content content;
+	uint64_t holes = 0;
+
+	if (!S_ISREG(row->mode) || catalog_content(fs->catalog, row->ino, &content) || content.depth)
+		return 0;
+	for (uint32_t i = 0; i < content.count; i++)
+		holes += key_is_hole(&content.extents[i].key) ? content.extents[i].len : 0;
+	return holes;
+}
+
 static int real_attr(struct fs *fs, const struct node *node, struct stat *st)
 {
 	struct node_row row;
-	uint64_t size;
+	uint64_t size, holes = 0;
 	int64_t mtime;
 	bool live = files_peek(fs->files, node->number, &size, &mtime); /* first: once it is not live, the catalog has it */
 	int rc = catalog_node(fs->catalog, node->number, &row);
@@ -38,6 +55,9 @@ static int real_attr(struct fs *fs, const struct node *node, struct stat *st)
 	st->st_gid = row.gid;
 	st->st_nlink = row.nlink;
 	st->st_size = S_ISDIR(row.mode) ? 0 : (off_t)size;
+	if (size >= WORTH_ASKING)
+		holes = live ? files_holes(fs->files, node->number) : holes_of(fs, &row);
+	st->st_blocks = holes < size ? (blkcnt_t)holes : st->st_size;
 	st->st_atim = timespec_of(row.atime_ns);
 	st->st_mtim = timespec_of(mtime);
 	st->st_ctim = timespec_of(mtime > row.ctime_ns ? mtime : row.ctime_ns);
@@ -62,9 +82,26 @@ static int real_list(struct fs *fs, const struct caller *who, const struct node 
 	int rc = catalog_list(fs->catalog, folder->number, &entries);
 
 	(void)who;
-	for (size_t i = 0; !rc && i < entries.count; i++)
-		rc = node_emit_one(emit, ctx, &node_ops_real, entries.list[i].ino, entries.list[i].name);
+	for (size_t i = 0; !rc && i < entries.count; i++) {
+		const struct entry *e = &entries.list[i];
+		struct node_entry entry = { .node = { .number = e->ino, .ops = &node_ops_real }, .name = e->name, .type = e->mode };
+
+		rc = emit(ctx, &entry);
+	}
 	return rc < 0 ? rc : 0;
+}
+
+/* A folder's default list stands in the place of the umask. What is kept as the new node's own list follows from both in the index. */
+static int mode_of_new(struct fs *fs, const struct caller *who, uint64_t folder, uint32_t *mode)
+{
+	struct acl acl;
+	int rc = S_ISLNK(*mode) ? 0 : catalog_acl(fs->catalog, folder, ACL_NAME_DEFAULT, &acl);
+
+	if (rc && rc != -ENODATA)
+		return rc;
+	if (!S_ISLNK(*mode))
+		*mode &= rc ? ~who->umask : ~0777U | acl_mode(&acl);
+	return 0;
 }
 
 int real_make(struct fs *fs, const struct caller *who, uint64_t folder, const char *name, uint32_t mode,
@@ -85,6 +122,9 @@ int real_make(struct fs *fs, const struct caller *who, uint64_t folder, const ch
 	r.node.ino = catalog_new_ino(fs->catalog);
 	r.node.parent = folder;
 	r.node.name = name;
+	rc = mode_of_new(fs, who, folder, &mode);
+	if (rc)
+		return rc;
 	r.node.mode = mode;
 	r.node.uid = who->uid;
 	r.node.gid = who->gid;
@@ -119,6 +159,33 @@ static int real_symlink(struct fs *fs, const struct caller *who, const struct no
 			const char *target, struct node *out)
 {
 	return real_make(fs, who, folder->number, name, S_IFLNK | 0777, target, out);
+}
+
+static int real_mknod(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
+		      uint32_t mode, struct node *out)
+{
+	return real_make(fs, who, folder->number, name, mode & (S_IFMT | 07777), NULL, out);
+}
+
+static int real_link(struct fs *fs, const struct caller *who, const struct node *node, const struct node *folder,
+		     const char *name)
+{
+	struct record r = { .kind = REC_LINK };
+	struct actor actor = caller_actor(who);
+	int rc;
+
+	if (node->ops != &node_ops_real)
+		return err_set(EXDEV, "%s: a file that is computed gets no name in datasets/", name);
+	rc = store_room(fs->store, 0);
+	if (rc)
+		return rc;
+	r.link.ino = node->number;
+	r.link.parent = folder->number;
+	r.link.name = name;
+	rc = catalog_apply(fs->catalog, &actor, &r);
+	if (!rc)
+		arrival_changed(fs->arrival, node->number);
+	return rc;
 }
 
 static int real_remove(struct fs *fs, const struct caller *who, uint64_t folder, const char *name, bool is_folder)
@@ -190,6 +257,10 @@ int real_rename(struct fs *fs, const struct caller *who, uint64_t folder, const 
 static int real_rename_into(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
 			    const struct node *to, const char *new_name, unsigned flags)
 {
+	int rc = history_rename_out(fs, who, folder, name, to, new_name, flags);
+
+	if (rc != 1)
+		return rc;
 	if (folder->ops != &node_ops_real)
 		return err_set(EPERM, "%s: only what is below datasets/ can be moved there", name);
 	return real_rename(fs, who, folder->number, name, to->number, new_name, flags);
@@ -199,6 +270,8 @@ void real_forget(struct fs *fs, uint64_t folder, const char *name)
 {
 	if (fs->forget_entry)
 		fs->forget_entry(fs, folder, name);
+	if (fs->forget_node)
+		fs->forget_node(fs, folder); /* and the listing that it has, by the folder's new time */
 }
 
 static int real_readlink(struct fs *fs, const struct node *node, struct buf *target)
@@ -314,6 +387,8 @@ const struct node_ops node_ops_real = {
 	.mkdir = real_mkdir,
 	.create = real_create,
 	.symlink = real_symlink,
+	.mknod = real_mknod,
+	.link = real_link,
 	.unlink = real_unlink,
 	.rmdir = real_rmdir,
 	.rename_into = real_rename_into,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/facet.h"
+#include "fs/history.h"
 #include "fs/node_dataset.h"
 #include "fs/texts.h"
 #include "store/err.h"
@@ -22,6 +23,12 @@ enum fixed {
 	FIXED_VERSION = 8,
 	FIXED_STATUS = 9,
 	FIXED_DENSIFY = 10,
+	FIXED_HISTORY = 11,
+	FIXED_AT = 12,
+	FIXED_TRASH_LINK = 13,
+	FIXED_HISTORY_README = 14,
+	FIXED_GC = 20,
+	FIXED_HOLD = 21,
 };
 
 struct row {
@@ -48,6 +55,8 @@ static const struct row root_rows[] = {
 	{ "views", &node_ops_views, FIXED(FIXED_VIEWS), NULL },
 	{ "gallery", &node_ops_gallery, FIXED(FIXED_GALLERY), NULL },
 	{ "info", &node_ops_infos, FIXED(FIXED_INFO), NULL },
+	{ "history", &node_ops_root, FIXED(FIXED_HISTORY), NULL },
+	{ "trash", &node_ops_trash_link, FIXED(FIXED_TRASH_LINK), NULL },
 	{ ".tomofs", &node_ops_root, FIXED(FIXED_TOMOFS), NULL },
 	{ NULL, NULL, 0, NULL },
 };
@@ -56,22 +65,36 @@ static const struct row tomofs_rows[] = {
 	{ "version", &node_ops_text, FIXED(FIXED_VERSION), text_version },
 	{ "status.json", &node_ops_text, FIXED(FIXED_STATUS), text_status },
 	{ "densify", &node_ops_densify, FIXED(FIXED_DENSIFY), NULL },
+	{ "gc", &node_ops_gc, FIXED(FIXED_GC), NULL },
+	{ "hold", &node_ops_hold, FIXED(FIXED_HOLD), NULL },
 	{ NULL, NULL, 0, NULL },
 };
 
+#define PLACE(place) (NODE_PAST | (uint64_t)(place) << PAST_INO_BITS | INO_DATASETS)
+
+static const struct row history_rows[] = {
+	{ "README.txt", &node_ops_text, FIXED(FIXED_HISTORY_README), text_history },
+	{ "at", &node_ops_at, FIXED(FIXED_AT), NULL },
+	{ "trash", &node_ops_trash, PLACE(PLACE_TRASH), NULL },
+	{ "versions", &node_ops_versions, PLACE(PLACE_VERSIONS), NULL },
+	{ NULL, NULL, 0, NULL },
+};
+
+static const struct row *const tables[] = { root_rows, tomofs_rows, history_rows };
+
 static const struct row *rows_of(const struct node *folder)
 {
+	if (folder->number == FIXED(FIXED_HISTORY))
+		return history_rows;
 	return folder->number == FIXED(FIXED_TOMOFS) ? tomofs_rows : root_rows;
 }
 
 static const struct row *row_of_number(uint64_t number)
 {
-	for (const struct row *r = root_rows; r->name; r++)
-		if (r->number == number)
-			return r;
-	for (const struct row *r = tomofs_rows; r->name; r++)
-		if (r->number == number)
-			return r;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		for (const struct row *r = tables[i]; r->name; r++)
+			if (r->number == number)
+				return r;
 	return NULL;
 }
 

@@ -101,6 +101,29 @@ static char *recall(struct searches *s, uint64_t hash)
 	return NULL;
 }
 
+int searches_save(struct searches *s, struct buf *to)
+{
+	scope_lock(&s->lock);
+	for (size_t i = 0; i < REMEMBERED; i++)
+		if (s->slot[i].text)
+			buf_string(to, s->slot[i].text);
+	return buf_failed(to) ? err_set(ENOMEM, "no memory for the searches") : 0;
+}
+
+int searches_load(struct searches *s, const void *bytes, size_t len)
+{
+	struct cursor c = cursor_of(bytes, len);
+	int rc = 0;
+
+	while (!rc && cursor_left(&c)) {
+		scope_free char *text = cursor_string(&c);
+		uint64_t hash;
+
+		rc = text ? remember(s, text, &hash) : err_set(EINVAL, "the list of searches is not whole");
+	}
+	return rc;
+}
+
 /* ---- search/ ---- */
 
 static int searches_attr(struct fs *fs, const struct node *node, struct stat *st)

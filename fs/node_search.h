@@ -16,4 +16,9 @@ struct searches;
 struct searches *searches_new(void);
 void searches_free(struct searches *searches);
 
+/* The texts, for a process that takes the mount over; and back. 0; -ENOMEM; -EINVAL. */
+struct buf;
+int searches_save(struct searches *searches, struct buf *to);
+int searches_load(struct searches *searches, const void *bytes, size_t len);
+
 #endif

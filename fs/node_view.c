@@ -152,7 +152,7 @@ static enum show show_of(const struct geometry *g, unsigned level)
 													  : SHOW_FULL;
 }
 
-static int view_attr(struct fs *fs, const struct node *node, struct stat *st)
+static int view_attr(struct fs *fs, const struct node *node, struct stat *st, struct acl *acl)
 {
 	scope_viewed struct viewed viewed = { 0 };
 	struct volume v;
@@ -170,8 +170,8 @@ static int view_attr(struct fs *fs, const struct node *node, struct stat *st)
 	 * takes a look at each file of a stack, which is too much to do for each slice while arriving data changes the
 	 * catalog. */
 	if (w.top)
-		return access_of_image(fs, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), st);
-	return access_of_dataset(fs, &viewed.dataset, show_of(&v.geo, w.level), st);
+		return access_of_image(fs, &viewed.dataset, &viewed.image, show_of(&v.geo, w.level), st, acl);
+	return access_of_dataset(fs, &viewed.dataset, show_of(&v.geo, w.level), st, acl);
 }
 
 static int folder_lookup(struct fs *fs, const struct caller *who, const struct node *folder, const char *name,
@@ -237,7 +237,7 @@ static int64_t file_view_read(struct fs *fs, const struct node *node, uint64_t o
 const struct node_ops node_ops_view_folder = {
 	.kind = "a folder of slices",
 	.type = S_IFDIR,
-	.attr = view_attr,
+	.shown = view_attr,
 	.lookup = folder_lookup,
 	.list = folder_list,
 };
@@ -245,6 +245,6 @@ const struct node_ops node_ops_view_folder = {
 const struct node_ops node_ops_view_file = {
 	.kind = "a view",
 	.type = S_IFREG,
-	.attr = view_attr,
+	.shown = view_attr,
 	.read = file_view_read,
 };

@@ -339,7 +339,7 @@ static int each_in(const struct place *p, each_entry each, void *ctx)
 
 /* ---- nodes ---- */
 
-static int image_folder_attr(struct fs *fs, const struct node *node, struct stat *st)
+static int image_folder_attr(struct fs *fs, const struct node *node, struct stat *st, struct acl *acl)
 {
 	struct dataset_row row;
 	int rc = dataset_of(fs, node, &row);
@@ -347,7 +347,7 @@ static int image_folder_attr(struct fs *fs, const struct node *node, struct stat
 	if (rc)
 		return rc;
 	st->st_mtim.tv_sec = st->st_atim.tv_sec = st->st_ctim.tv_sec = row.arrived_ns / 1000000000;
-	return access_of_dataset(fs, &row, SHOW_LOOK, st);
+	return access_of_dataset(fs, &row, SHOW_LOOK, st, acl);
 }
 
 struct searching {
@@ -411,7 +411,7 @@ static int image_folder_list(struct fs *fs, const struct caller *who, const stru
 const struct node_ops node_ops_image_folder = {
 	.kind = "a folder of views",
 	.type = S_IFDIR,
-	.attr = image_folder_attr,
+	.shown = image_folder_attr,
 	.lookup = image_folder_lookup,
 	.list = image_folder_list,
 };

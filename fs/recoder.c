@@ -26,6 +26,7 @@ struct recoder {
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t wake;  /* waits by CLOCK_MONOTONIC */
 	bool started, stopping, halted;
+	unsigned held;        /* by how many */
 	int64_t next_ns;      /* the next round is not before */
 	struct recoder_state state;
 };
@@ -71,7 +72,7 @@ static bool must_stop(void *ctx)
 	bool busy = !round->asked && now(CLOCK_MONOTONIC_COARSE) < quiet_from(r);
 
 	scope_lock(&r->lock);
-	return busy || r->stopping || r->halted || (r->state.asked && !round->asked);
+	return busy || r->stopping || r->halted || r->held || (r->state.asked && !round->asked);
 }
 
 static void note_progress(void *ctx, uint64_t done, uint64_t all)
@@ -93,6 +94,7 @@ static void plan_next(struct recoder *r, const struct round *round, int rc, bool
 		r->state.asked = false;
 	r->next_ns = stopped && !r->halted ? 0 : now(CLOCK_MONOTONIC) + pause * SECOND_NS;
 	r->halted = r->state.running = false;
+	pthread_cond_broadcast(&r->wake);
 }
 
 static void work_once(struct recoder *r, bool asked)
@@ -121,11 +123,11 @@ static void work_once(struct recoder *r, bool asked)
 /* Called with the lock held: until there may be work. */
 static void wait_for_turn(struct recoder *r)
 {
-	while (!r->stopping && !r->state.asked) {
+	while (!r->stopping && (r->held || !r->state.asked)) {
 		int64_t quiet = quiet_from(r), due = quiet > r->next_ns ? quiet : r->next_ns;
 		struct timespec until = { due / SECOND_NS, due % SECOND_NS };
 
-		if (r->after == RECODER_NEVER) {
+		if (r->held || r->after == RECODER_NEVER) {
 			pthread_cond_wait(&r->wake, &r->lock);
 			continue;
 		}
@@ -225,6 +227,21 @@ void recoder_halt(struct recoder *r)
 	scope_lock(&r->lock);
 	r->halted = r->state.running;
 	r->state.asked = false;
+}
+
+void recoder_hold(struct recoder *r)
+{
+	scope_lock(&r->lock);
+	r->held++;
+	while (r->state.running)
+		pthread_cond_wait(&r->wake, &r->lock);
+}
+
+void recoder_go_on(struct recoder *r)
+{
+	scope_lock(&r->lock);
+	r->held--;
+	pthread_cond_broadcast(&r->wake);
 }
 
 void recoder_state(struct recoder *r, struct recoder_state *state)

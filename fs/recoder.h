@@ -29,6 +29,10 @@ void recoder_ask(struct recoder *r);
 /* Not now. */
 void recoder_halt(struct recoder *r);
 
+/* Not until recoder_go_on(), whoever asks; these may be nested. Returns when it has stopped. */
+void recoder_hold(struct recoder *r);
+void recoder_go_on(struct recoder *r);
+
 struct recoder_state {
 	bool running;
 	bool asked;                /* what a person asked for is not done yet */

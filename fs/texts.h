@@ -9,6 +9,7 @@
 #define TOMOFS_VERSION "0.1"
 
 int text_readme(struct fs *fs, struct buf *out);
+int text_history(struct fs *fs, struct buf *out);
 int text_version(struct fs *fs, struct buf *out);
 /* Counts and sizes of the whole store as JSON, for tools/stats and monitoring. It shows no names. */
 int text_status(struct fs *fs, struct buf *out);

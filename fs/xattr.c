@@ -9,6 +9,8 @@
 #include "fs/access.h"
 #include "fs/arrival.h"
 #include "fs/facts_text.h"
+#include "fs/protect.h"
+#include "index/acl.h"
 #include "index/field.h"
 #include "store/err.h"
 
@@ -119,6 +121,9 @@ int fact_set(struct fs *fs, const struct caller *who, uint32_t dataset, const ch
 	struct record r = { .kind = REC_FACT };
 	int rc;
 
+	rc = field && strcmp(field->name, "comment") != 0 ? protect_facts(fs, dataset) : 0;
+	if (rc)
+		return rc;
 	if (!field)
 		return err_set(EINVAL, "there is no field \"%s\" (README.txt lists them)", name);
 	if (field->origin == FIELD_DERIVED)
@@ -162,7 +167,9 @@ static int get_field(struct fs *fs, const struct dataset_row *row, const char *n
 	scope_free char *text = NULL;
 	const struct field *field = field_find(name);
 
-	if (strcmp(name, "role") == 0)
+	if (strcmp(name, "frozen") == 0)
+		text = protect_is_frozen(fs, row->number) ? strdup("1") : NULL;
+	else if (strcmp(name, "role") == 0)
 		text = strdup(row->role == ROLE_COLLECTION ? "collection" : "dataset");
 	else if (field)
 		text = facts_value(fs, row, field->name);
@@ -177,8 +184,6 @@ int xattr_real_get(struct fs *fs, const struct caller *who, const struct node *n
 	struct dataset_row row;
 
 	(void)who;
-	if (strncmp(name, "user.", 5) != 0)
-		return -ENODATA;
 	if (strcmp(name, NAME_TAGS) == 0 || strcmp(name, NAME_COMMENT) == 0 ||
 	    strncmp(name, PREFIX_FIELD, strlen(PREFIX_FIELD)) == 0) {
 		if (top_of(fs, node, &row)) {
@@ -198,12 +203,38 @@ static void name_put(struct buf *names, const char *prefix, const char *name)
 	buf_put(names, name, strlen(name) + 1);
 }
 
+/* Only root sees these. */
+static void drop_trusted(struct buf *names)
+{
+	size_t kept = 0, len;
+
+	for (size_t at = 0; at < names->len; at += len) {
+		const char *name = (const char *)names->data + at;
+
+		len = strlen(name) + 1;
+		if (strncmp(name, "trusted.", 8) == 0)
+			continue;
+		memmove(names->data + kept, name, len);
+		kept += len;
+	}
+	names->len = kept;
+}
+
 int xattr_real_list(struct fs *fs, const struct caller *who, const struct node *node, struct buf *names)
 {
 	struct dataset_row row;
-	int rc = catalog_xattr_list(fs->catalog, node->number, names);
+	scope_buf struct buf all = { 0 };
+	int rc = catalog_xattr_list(fs->catalog, node->number, &all);
 
-	(void)who;
+	for (size_t at = 0, len; !rc && at < all.len; at += len + 1) { /* others are our own */
+		const char *name = (const char *)all.data + at;
+
+		len = strlen(name);
+		if (strncmp(name, "tomofs.", 7) != 0)
+			buf_put(names, name, len + 1);
+	}
+	if (who->uid)
+		drop_trusted(names);
 	if (!rc && top_of(fs, node, &row)) {
 		scope_facts struct facts facts = { 0 };
 		scope_buf struct buf tags = { 0 };
@@ -255,11 +286,61 @@ static int set_known(struct fs *fs, const struct caller *who, const struct datas
 	if (rc)
 		return rc;
 	name += strlen(PREFIX_FIELD);
+	if (strcmp(name, "frozen") == 0)
+		return protect_set_frozen(fs, who, row, text);
 	if (strcmp(name, "role") == 0)
 		return set_role(fs, who, ino, text);
 	if (strcmp(name, "state") == 0)
 		return set_state(fs, row, text);
 	return fact_set(fs, who, row->number, name, text);
+}
+
+/* chmod by somebody who is not of the file's group takes the set-group-id bit away; so does this. */
+static int drop_set_group(struct fs *fs, const struct caller *who, const struct node *node)
+{
+	struct actor actor = caller_actor(who);
+	struct record r = { .kind = REC_ATTR };
+	struct node_row row;
+	int rc = catalog_node(fs->catalog, node->number, &row);
+
+	if (rc || !who->uid || !(row.mode & S_ISGID) || S_ISDIR(row.mode) || access_in_group(who, row.gid) == 1)
+		return rc;
+	r.attr.ino = node->number;
+	r.attr.set = ATTR_MODE;
+	r.attr.mode = row.mode & 07777 & ~(uint32_t)S_ISGID;
+	r.attr.owner = "";
+	return catalog_apply(fs->catalog, &actor, &r);
+}
+
+/* Does the list say what is so already? cp -a copies the list of each file, most of which are modes. */
+static bool says_nothing_new(struct fs *fs, const struct node *node, const char *name, const void *value, size_t len)
+{
+	struct acl acl, now;
+	struct node_row row;
+
+	return value && strcmp(name, ACL_NAME_ACCESS) == 0 && !acl_decode(value, len, &acl) && acl.count && acl_is_mode(&acl) &&
+	       catalog_acl(fs->catalog, node->number, name, &now) == -ENODATA && !catalog_node(fs->catalog, node->number, &row) &&
+	       acl_mode(&acl) == (row.mode & 0777);
+}
+
+/* value NULL: none any more. The kernel has checked that the caller is the owner. */
+static int set_acl(struct fs *fs, const struct caller *who, const struct node *node, const char *name, const void *value,
+		   size_t len)
+{
+	struct actor actor = caller_actor(who);
+	struct record r = { .kind = REC_XATTR };
+	int rc = 0;
+
+	if (says_nothing_new(fs, node, name, value, len))
+		return 0;
+	r.xattr.ino = node->number;
+	r.xattr.name = name;
+	r.xattr.remove = !value;
+	r.xattr.value = value;
+	r.xattr.value_len = len;
+	if (value && strcmp(name, ACL_NAME_ACCESS) == 0)
+		rc = drop_set_group(fs, who, node);
+	return rc ? rc : catalog_apply(fs->catalog, &actor, &r);
 }
 
 int xattr_real_set(struct fs *fs, const struct caller *who, const struct node *node, const char *name,
@@ -270,8 +351,10 @@ int xattr_real_set(struct fs *fs, const struct caller *who, const struct node *n
 	struct dataset_row row;
 	struct node_row n;
 
-	if (strncmp(name, "user.", 5) != 0)
-		return err_set(EOPNOTSUPP, "%s: only user.* attributes are kept", name);
+	if (acl_is_name(name))
+		return set_acl(fs, who, node, name, value, len);
+	if (strncmp(name, "user.", 5) != 0 && strncmp(name, "trusted.", 8) != 0)
+		return err_set(EOPNOTSUPP, "%s: only user.* and trusted.* attributes are kept", name);
 	if (len > XATTR_VALUE_MAX)
 		return err_set(E2BIG, "%s: an attribute is at most 64 KiB", name);
 	if (top_of(fs, node, &row)) {
@@ -308,7 +391,11 @@ int xattr_real_remove(struct fs *fs, const struct caller *who, const struct node
 	struct actor actor = caller_actor(who);
 	struct dataset_row row;
 	scope_buf struct buf old = { 0 };
-	int rc = xattr_real_get(fs, who, node, name, &old);
+	int rc;
+
+	if (acl_is_name(name))
+		return set_acl(fs, who, node, name, NULL, 0);
+	rc = xattr_real_get(fs, who, node, name, &old);
 
 	if (rc)
 		return rc;

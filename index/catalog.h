@@ -21,9 +21,9 @@ enum { COMMIT_SECONDS = 2 };
 
 struct catalog;
 
-/* Opens STORE/index, replays the journal's tail into it and starts the background commit. An index of an older tomofs is
- * rebuilt. 0; -EIO: damaged (the sentence
- * says `tomofs rebuild` when that helps); -errno. Store and journal must outlive it. */
+/* Opens STORE/index, replays the journal's tail into it and starts the background commit. An index of an older tomofs, or
+ * one whose file LMDB could not have written like that (a failed write, a power cut), is rebuilt. 0; -EIO: damaged, or ahead of the journal, of
+ * which the tail was lost then (the sentence says `tomofs rebuild` when that helps); -errno. Store and journal must outlive it. */
 int catalog_open(struct catalog **out, struct store *store, struct journal *journal);
 /* Commits and closes. 0, or why the last commit failed. NULL is fine. */
 int catalog_close(struct catalog *catalog);
@@ -103,6 +103,10 @@ int catalog_xattr(struct catalog *catalog, uint64_t ino, const char *name, struc
 /* Names, each followed by NUL, appended. */
 int catalog_xattr_list(struct catalog *catalog, uint64_t ino, struct buf *names);
 
+/* An access control list (index/acl.h: ACL_NAME_*). 0; -ENODATA without a sentence: the mode says all; -EIO. */
+struct acl;
+int catalog_acl(struct catalog *catalog, uint64_t ino, const char *name, struct acl *acl);
+
 /* What was found in a file; strings and arrays live in *memory. 0, -ENOENT. */
 int catalog_probe(struct catalog *catalog, uint64_t ino, struct record_probe *probe, struct record_memory **memory);
 
@@ -122,6 +126,7 @@ struct dataset_row {
 	bool removed;
 	char note[128];               /* why incomplete */
 	uint64_t bytes, files;        /* of the files in it */
+	uint64_t ready;               /* the record that said so last; 0: it never was */
 	int32_t day;                  /* by-date: days since 1970-01-01 of start_time, else of arrival (UTC) */
 };
 

@@ -9,7 +9,7 @@ static int (*const appliers[REC_KINDS])(struct change *ch) = {
 	[REC_RENAME] = apply_rename, [REC_REMOVE] = apply_remove, [REC_XATTR] = apply_xattr,
 	[REC_PROBE] = apply_probe,   [REC_IMAGES] = apply_images, [REC_DATASET] = apply_dataset,
 	[REC_FACT] = apply_fact,     [REC_TAG] = apply_tag,	  [REC_TERM] = apply_term,
-	[REC_QUERY] = apply_query,   [REC_EXPIRE] = apply_expire, [REC_RESTORE] = apply_restore,
+	[REC_QUERY] = apply_query,   [REC_EXPIRE] = apply_expire, [REC_RESTORE] = apply_restore, [REC_LINK] = apply_link,
 };
 
 static struct table_key counters_key(void)
@@ -160,6 +160,8 @@ int change_replay(struct catalog *catalog, const struct journal_record *entry)
 
 static int ready_for_changes(struct catalog *catalog)
 {
+	if (catalog->read_only)
+		return err_set(EROFS, "the store %s is open for reading only", store_path(catalog->store));
 	if (catalog->sick)
 		return err_set(EIO, "a change failed half-way; unmount and run: tomofs rebuild %s",
 			       store_path(catalog->store));

@@ -299,6 +299,7 @@ int dataset_count(struct change *ch, uint32_t number, uint64_t bytes, uint64_t f
 	return dataset_store(ch->catalog, &d);
 }
 
+/* Each file once: by its first name. */
 static int push_entries(struct catalog *catalog, uint64_t folder, struct numbers *stack)
 {
 	scope_scan struct scan w = { 0 };
@@ -307,9 +308,12 @@ static int push_entries(struct catalog *catalog, uint64_t folder, struct numbers
 
 	while (!rc && (rc = scan_next(&w)) == 1) {
 		struct cursor c = cursor_of(w.value, w.value_len);
-		uint64_t ino = cursor_varint(&c);
+		uint64_t ino = cursor_varint(&c), type = cursor_varint(&c);
 
-		rc = cursor_failed(&c) ? table_damaged(catalog, TABLE_ENTRY) : numbers_add(stack, ino);
+		if (cursor_failed(&c))
+			rc = table_damaged(catalog, TABLE_ENTRY);
+		else
+			rc = type & ENTRY_FURTHER ? 0 : numbers_add(stack, ino);
 	}
 	return rc;
 }
@@ -358,6 +362,8 @@ static int check_dataset(struct change *ch, struct node_row *row, uint32_t *from
 			     (unsigned)r->dataset.role);
 	if (!rc && r->dataset.role == ROLE_COLLECTION && !S_ISDIR(row->mode))
 		rc = err_set(ENOTDIR, "%s: only a folder can be a collection", row->name);
+	if (!rc && has_links(row))
+		rc = err_set(EMLINK, "%s: a file of several names cannot be a dataset", row->name);
 	if (!rc && !row->dataset && !r->dataset.role)
 		rc = err_set(ENOENT, "%s: is not a dataset", row->name);
 	if (!rc && ch->catalog->counters.dataset > DATASET_NUMBER_MAX)
@@ -387,6 +393,8 @@ int apply_dataset(struct change *ch)
 		return rc;
 	if (r->dataset.role)
 		d.row.role = r->dataset.role;
+	if (r->dataset.state == STATE_READY)
+		d.row.ready = ch->catalog->now.seq;
 	if (r->dataset.state) {
 		d.row.state = r->dataset.state;
 		snprintf(d.row.note, sizeof d.row.note, "%.*s",

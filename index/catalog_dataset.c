@@ -17,6 +17,7 @@ static void row_encode(struct buf *out, const struct dataset *d)
 	buf_varint(out, row->files);
 	buf_u32(out, (uint32_t)row->day);
 	buf_u64(out, (uint64_t)d->removed_ns);
+	buf_varint(out, row->ready);
 }
 
 static bool row_decode(const struct buf *value, struct dataset *d)
@@ -38,6 +39,7 @@ static bool row_decode(const struct buf *value, struct dataset *d)
 	row->files = cursor_varint(&c);
 	row->day = (int32_t)cursor_u32(&c);
 	d->removed_ns = (int64_t)cursor_u64(&c);
+	row->ready = cursor_varint(&c);
 	return !cursor_failed(&c);
 }
 

@@ -154,6 +154,20 @@ int catalog_content_at(struct catalog *catalog, uint64_t seq, uint64_t ino, stru
 	return rc;
 }
 
+int catalog_content_since(struct catalog *catalog, uint64_t ino, uint64_t *seq)
+{
+	scope_buf struct buf value = { 0 };
+	struct table_key k = key_of_u64(TABLE_CONTENT, ino);
+	struct span span = { 0 };
+	int rc;
+
+	kv_read_begin(catalog->kv);
+	rc = kept_get(catalog, &k, UINT64_MAX, &value, &span);
+	kv_read_end(catalog->kv);
+	*seq = span.since.seq;
+	return rc;
+}
+
 static int value_at(struct catalog *catalog, uint64_t seq, const struct table_key *k, struct buf *value)
 {
 	struct span span;

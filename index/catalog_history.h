@@ -30,6 +30,8 @@ uint64_t catalog_horizon(struct catalog *catalog);
 int catalog_node_at(struct catalog *catalog, uint64_t seq, uint64_t ino, struct node_row *row);
 int catalog_lookup_at(struct catalog *catalog, uint64_t seq, uint64_t parent, const char *name, struct node_row *row);
 int catalog_list_at(struct catalog *catalog, uint64_t seq, uint64_t folder, struct entries *out);
+/* The record that gave a file the content it has. -ENOENT: it was never written. */
+int catalog_content_since(struct catalog *catalog, uint64_t ino, uint64_t *seq);
 int catalog_symlink_at(struct catalog *catalog, uint64_t seq, uint64_t ino, char **target);
 int catalog_content_at(struct catalog *catalog, uint64_t seq, uint64_t ino, struct content *content);
 int catalog_xattr_at(struct catalog *catalog, uint64_t seq, uint64_t ino, const char *name, struct buf *value);
@@ -82,7 +84,7 @@ int catalog_history_folders(struct catalog *catalog, enum history_kind kind, uin
 
 /* ---- what is given up ---- */
 
-/* Every content that the present or kept history names: chunks of no other content are garbage. A content that is made
+/* Every content that the present or kept history names (not what is only held open, catalog_sweep()): chunks of no other content are garbage. A content that is made
  * during the call may be left out; one that was there when it began is not. each() may take its time (no lock is held) and
  * stops it with a result other than 0, which is returned. */
 int catalog_live_contents(struct catalog *catalog, int (*each)(void *ctx, const struct content *content), void *ctx);

@@ -8,7 +8,8 @@
  *     catalog_history.c   the tree as it was           catalog_removed.c  what was removed, old contents
  *     catalog_restore.c   a removed node comes back    catalog_sweep.c    history that is given up
  *     catalog_node.c      nodes: rows and look-ups     catalog_tree.c     nodes: made, written, removed
- *     catalog_rename.c    rename(2)
+ *     catalog_rename.c    rename(2)                    catalog_link.c     files of several names
+ *     catalog_acl.c       access control lists
  *     catalog_dataset.c   datasets: rows and look-ups  catalog_arrive.c   datasets: made, named, removed, moved
  *     catalog_fact.c      facts and probes             catalog_fact_read.c  facts: look-ups
  *     catalog_image.c     images
@@ -58,6 +59,7 @@ enum table {
 	TABLE_NAME = 's',
 	TABLE_TERM = 't',
 	TABLE_USER = 'u',
+	TABLE_LINK = 'v',
 	TABLE_TERM_TEXT = 'w',
 	TABLE_XATTR = 'x',
 	TABLE_MOMENT = 'y',
@@ -65,7 +67,7 @@ enum table {
 };
 
 enum {
-	SCHEMA_VERSION = 2,
+	SCHEMA_VERSION = 3,
 	RECORD_VERSION = 1,
 	ROW_VERSION = 1,
 	PENDING_COMMIT = 8 << 20,   /* bytes in memory that start a commit at once; changes wait while it lasts */
@@ -108,6 +110,7 @@ struct catalog {
 	struct store *store;
 	struct journal *journal;
 	struct kv *kv;
+	bool read_only; /* its disk cannot be written */
 	pthread_mutex_t gate;	  /* held by a change, and by a commit of the kv: see catalog_open.c */
 	struct counters counters; /* gate */
 	bool sick;		  /* gate: a change failed half-way */
@@ -261,6 +264,9 @@ int node_load(struct catalog *catalog, uint64_t ino, struct node_row *row);
 bool node_decode(const struct buf *value, struct node_row *row);
 bool entry_decode(const uint8_t *value, size_t len, uint64_t *ino, uint32_t *type);
 int node_store(struct catalog *catalog, const struct node_row *row);
+int content_store(struct catalog *catalog, uint64_t ino, const struct content *content);
+/* In the type of an entry: not the first name of its node (catalog_link.c). Not in what entry_load() and catalog_list() give. */
+enum { ENTRY_FURTHER = 1 };
 /* The number behind a name; type may be NULL. -ENOENT without a sentence. */
 int entry_load(struct catalog *catalog, uint64_t parent, const char *name, uint64_t *ino, uint32_t *type);
 void entry_store(struct catalog *catalog, uint64_t parent, const char *name, const struct node_row *row);
@@ -287,6 +293,28 @@ int folder_touch(struct change *ch, uint64_t folder, const struct node_row *entr
 /* A name goes away and its node with it; what it was to its dataset is taken away. keep_dataset: it is a dataset's top,
  * but the dataset goes on with another node. */
 int node_drop(struct change *ch, struct node_row *row, bool keep_dataset);
+
+/* ---- catalog_acl.c ---- */
+
+/* The record is an xattr that is an access control list. */
+int apply_acl(struct change *ch, struct node_row *row);
+/* A new node gets what its folder's default list says. */
+int acl_inherit(struct change *ch, const struct node_row *row);
+/* The mode was changed. */
+int acl_follow_mode(struct change *ch, const struct node_row *row);
+
+/* ---- catalog_link.c ---- */
+
+int apply_link(struct change *ch);
+/* Is it a file of several names? Is this not the first of them? */
+bool has_links(const struct node_row *row);
+bool name_is_further(const struct node_row *row, uint64_t folder, const char *name);
+/* May a node of several names have this one? 0; -EXDEV: it is in another dataset. */
+int link_check(struct catalog *catalog, const struct node_row *row, uint64_t folder, const char *name);
+/* A node of several names loses one. */
+int link_drop(struct change *ch, struct node_row *row, uint64_t folder, const char *name);
+/* A further name goes elsewhere; the folders' and the node's rows are the caller's. */
+void link_move(struct change *ch, const struct node_row *row, uint64_t folder, const char *name, uint64_t to, const char *new_name);
 
 /* ---- catalog_dataset.c ---- */
 

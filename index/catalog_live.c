@@ -3,6 +3,16 @@
 
 enum { STEP_CONTENTS = 256 /* read under one read section */ };
 
+/* Was the node removed before the horizon, and is only not swept yet? */
+static int is_given_up(struct catalog *catalog, uint64_t ino, bool *given_up)
+{
+	struct node_row row;
+	int rc = node_load(catalog, ino, &row);
+
+	*given_up = !rc && !row.nlink && row.removed && row.removed <= catalog->counters.horizon;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /* Contents from *at on, which moves behind the last one. 1: more may follow. */
 static int contents_read(struct catalog *catalog, const struct table_key *prefix, struct table_key *at,
 			 struct content *list, size_t *count)
@@ -26,6 +36,14 @@ static int contents_read(struct catalog *catalog, const struct table_key *prefix
 		if (past) {
 			cursor_varint(&c), cursor_varint(&c), cursor_varint(&c); /* when it ended, its stamp */
 			wanted = read_u64(w.key + w.key_len - 8) > catalog->counters.horizon;
+		}
+		if (!past) {
+			bool given_up;
+
+			rc = is_given_up(catalog, read_u64(w.key), &given_up);
+			if (rc)
+				return rc;
+			wanted = !given_up;
 		}
 		if (wanted && content_decode(&c, &list[(*count)++]))
 			return table_damaged(catalog, w.table);

@@ -98,7 +98,7 @@ bool entry_decode(const uint8_t *value, size_t len, uint64_t *ino, uint32_t *typ
 	struct cursor c = cursor_of(value, len);
 
 	*ino = cursor_varint(&c);
-	*type = (uint32_t)cursor_varint(&c);
+	*type = (uint32_t)cursor_varint(&c) & S_IFMT;
 	return !cursor_failed(&c);
 }
 
@@ -125,7 +125,7 @@ void entry_store(struct catalog *catalog, uint64_t parent, const char *name, con
 	scope_buf struct buf value = { 0 };
 
 	buf_varint(&value, row->ino);
-	buf_varint(&value, row->mode & S_IFMT);
+	buf_varint(&value, (row->mode & S_IFMT) | (name_is_further(row, parent, name) ? ENTRY_FURTHER : 0));
 	if (table_put(catalog, &k, &value))
 		catalog->sick = true;
 }
@@ -274,6 +274,41 @@ static int content_load(struct catalog *catalog, uint64_t ino, struct content *c
 		return rc;
 	c = cursor_of(value.data, value.len);
 	return content_decode(&c, content) ? table_damaged(catalog, TABLE_CONTENT) : 0;
+}
+
+/* The same bytes, whatever is known of them? */
+static bool same_bytes(const struct content *a, const struct content *b)
+{
+	if (a->size != b->size || a->depth != b->depth || a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++)
+		if (a->extents[i].len != b->extents[i].len || !key_equal(&a->extents[i].key, &b->extents[i].key))
+			return false;
+	return true;
+}
+
+/* A content that only learns its SHA-256 makes no old version. */
+int content_store(struct catalog *catalog, uint64_t ino, const struct content *content)
+{
+	scope_buf struct buf value = { 0 }, before = { 0 };
+	struct table_key k = key_of_u64(TABLE_CONTENT, ino);
+	struct content old;
+	struct cursor c;
+	int rc = table_get(catalog, &k, &before);
+	bool same = false;
+
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (!rc) {
+		c = cursor_of(before.data, before.len);
+		if (content_decode(&c, &old))
+			return table_damaged(catalog, TABLE_CONTENT);
+		same = same_bytes(&old, content) && (content->sha256_known || !old.sha256_known);
+	}
+	content_encode(&value, content);
+	if (buf_failed(&value))
+		return err_set(ENOMEM, "no memory for a content");
+	return table_put_kept(catalog, &k, value.data, value.len, same ? KEEP_NEVER : KEEP_ALWAYS);
 }
 
 int catalog_content(struct catalog *catalog, uint64_t ino, struct content *content)

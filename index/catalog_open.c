@@ -237,7 +237,7 @@ static int replay_one(void *ctx, const struct journal_record *entry)
 	kv_write_begin(catalog->kv);
 	rc = change_replay(catalog, entry);
 	kv_write_end(catalog->kv);
-	if (!rc && kv_pending(catalog->kv) > PENDING_COMMIT)
+	if (!rc && kv_pending(catalog->kv) > PENDING_COMMIT && !catalog->read_only)
 		rc = kv_commit(catalog->kv);
 	return rc;
 }
@@ -255,17 +255,22 @@ static int replay(struct catalog *catalog)
 	return journal_replay(catalog->journal, catalog->counters.seq + 1, replay_one, catalog);
 }
 
-int catalog_open_dir(struct catalog **out, struct store *store, struct journal *journal, const char *dir)
+static int open_dir(struct catalog **out, struct store *store, struct journal *journal, const char *dir, bool read_only)
 {
 	struct catalog *catalog = catalog_new(store, journal);
 	int rc;
 
 	if (!catalog)
 		return -ENOMEM;
-	if (mkdir(dir, 0700) && errno != EEXIST)
+	catalog->read_only = read_only;
+	if (read_only)
+		rc = kv_open_read_only(&catalog->kv, dir);
+	else if (mkdir(dir, 0700) && errno != EEXIST)
 		rc = err_sys("%s", dir);
 	else
 		rc = kv_open(&catalog->kv, dir, 0);
+	if (rc == -EIO)
+		rc = err_set(EBADMSG, "%s", err_text());
 	if (!rc)
 		rc = load_or_seed(catalog);
 	if (!rc)
@@ -279,6 +284,11 @@ int catalog_open_dir(struct catalog **out, struct store *store, struct journal *
 	atomic_store(&catalog->version, catalog->counters.seq);
 	*out = catalog;
 	return 0;
+}
+
+int catalog_open_dir(struct catalog **out, struct store *store, struct journal *journal, const char *dir)
+{
+	return open_dir(out, store, journal, dir, false);
 }
 
 /* A rebuild that was killed between its two renames left only index.old; one that was killed before left index.new. */
@@ -304,22 +314,28 @@ int catalog_open(struct catalog **out, struct store *store, struct journal *jour
 	scope_free char *dir = NULL;
 	struct catalog *catalog;
 	uint64_t records;
+	bool read_only = store_is_read_only(store);
 	int rc;
 
 	if (asprintf(&dir, "%s/index", store_path(store)) < 0)
 		return err_set(ENOMEM, "no memory for a path");
-	rc = settle_folders(store, dir);
+	rc = read_only ? 0 : settle_folders(store, dir);
 	if (!rc)
-		rc = catalog_open_dir(&catalog, store, journal, dir);
-	if (rc == -ESTALE) {
-		log_info("%s: made by an older tomofs; it is made again from the journal, which may take a while", dir);
+		rc = open_dir(&catalog, store, journal, dir, read_only);
+	if ((rc == -ESTALE || rc == -EBADMSG) && read_only)
+		return err_set(EROFS, "%s has to be made again from the journal, which needs a disk that can be written", dir);
+	if (rc == -ESTALE || rc == -EBADMSG) {
+		if (rc == -ESTALE)
+			log_info("%s: made by an older tomofs; it is made again from the journal, which may take a while", dir);
+		else
+			log_warn("the index is made again from the journal, which may take a while (%s)", err_text());
 		rc = catalog_rebuild(store, journal, &records);
 		if (!rc)
 			rc = catalog_open_dir(&catalog, store, journal, dir);
 	}
 	if (rc)
 		return rc;
-	rc = start_thread(catalog);
+	rc = read_only ? 0 : start_thread(catalog);
 	if (rc) {
 		catalog_free(catalog);
 		return rc;
@@ -335,7 +351,7 @@ int catalog_close(struct catalog *catalog)
 	if (!catalog)
 		return 0;
 	stop_thread(catalog);
-	rc = catalog_commit(catalog);
+	rc = catalog->read_only ? 0 : catalog_commit(catalog);
 	catalog_free(catalog);
 	return rc;
 }

@@ -9,12 +9,18 @@ enum { DUMP_CHUNK = 1024, SWEEP_BUDGET = 100000 };
 
 int folder_remove(const char *dir)
 {
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
-	DIR *d = opendir(dir);
-	int rc = 0;
 
-	if (!d)
-		return errno == ENOENT ? 0 : err_sys("%s", dir);
+	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) /* a link: what it leads to is not ours */
+		return unlink(dir) ? err_sys("%s: cannot be removed", dir) : 0;
+	if (!d) {
+		rc = errno == ENOENT ? 0 : err_sys("%s", dir);
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
 	while (!rc && (e = readdir(d)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && unlinkat(dirfd(d), e->d_name, 0))
 			rc = err_sys("%s/%s: cannot be removed", dir, e->d_name);

@@ -169,7 +169,7 @@ static int event_add(void *ctx, const struct ended *e)
 {
 	struct events *ev = ctx;
 
-	if (!e->removed)
+	if (!e->removed || e->replaced)
 		return 0;
 	if (ev->count == ev->room) {
 		size_t more = ev->room ? ev->room * 2 : 64;

@@ -58,6 +58,16 @@ static int check_replace(const struct node_row *row, const struct node_row *targ
 	return 0;
 }
 
+static int check_links(struct change *ch, const struct moving *m, const struct moving *target)
+{
+	const struct record *r = ch->record;
+	int rc = has_links(&m->row) ? link_check(ch->catalog, &m->row, r->rename.new_parent, r->rename.new_name) : 0;
+
+	return rc || !r->rename.exchange || !has_links(&target->row)
+		       ? rc
+		       : link_check(ch->catalog, &target->row, r->rename.parent, r->rename.name);
+}
+
 /* there: is something at the new place? */
 static int check_rename(struct change *ch, struct moving *m, struct moving *target, bool *there)
 {
@@ -78,32 +88,39 @@ static int check_rename(struct change *ch, struct moving *m, struct moving *targ
 		return rc;
 	rc = moving_load(catalog, r->rename.new_parent, r->rename.new_name, target);
 	*there = !rc;
-	if (rc == -ENOENT)
-		return r->rename.exchange ? rc : 0;
-	if (rc || (target->row.ino == m->row.ino && !r->rename.no_replace))
+	if (rc && (rc != -ENOENT || r->rename.exchange))
 		return rc;
-	return r->rename.exchange ? check_not_into_itself(catalog, &target->row, r->rename.parent)
-				  : check_replace(&m->row, &target->row, r->rename.no_replace);
+	if (*there && target->row.ino == m->row.ino && !r->rename.no_replace)
+		return 0;
+	rc = 0;
+	if (*there)
+		rc = r->rename.exchange ? check_not_into_itself(catalog, &target->row, r->rename.parent)
+					: check_replace(&m->row, &target->row, r->rename.no_replace);
+	return rc ? rc : check_links(ch, m, target);
 }
 
 /* Gives the row its new place; its entry there is written, the old one is the caller's. */
-static int place(struct change *ch, struct node_row *row, uint64_t parent, const char *name)
+static int place(struct change *ch, struct node_row *row, uint64_t old_parent, const char *old_name, uint64_t parent,
+		 const char *name)
 {
-	int rc;
+	int rc = folder_touch(ch, old_parent, row, -1);
 
-	entry_store(ch->catalog, parent, name, row);
-	rc = folder_touch(ch, row->parent, row, -1);
 	if (!rc)
 		rc = folder_touch(ch, parent, row, 1);
-	row->parent = parent;
-	strcpy(row->name, name);
+	if (name_is_further(row, old_parent, old_name)) {
+		link_move(ch, row, old_parent, old_name, parent, name);
+	} else {
+		row->parent = parent;
+		strcpy(row->name, name);
+		entry_store(ch->catalog, parent, name, row);
+	}
 	row->ctime_ns = ch->time_ns;
 	return rc ? rc : node_store(ch->catalog, row);
 }
 
 static bool can_be_dataset(const struct node_row *row)
 {
-	return !row->dataset && (S_ISREG(row->mode) || S_ISDIR(row->mode));
+	return !row->dataset && !has_links(row) && (S_ISREG(row->mode) || S_ISDIR(row->mode));
 }
 
 /* What the new place makes of the node. */
@@ -114,7 +131,9 @@ static int settle(struct change *ch, struct node_row *row, uint64_t old_parent, 
 
 	if (row->dataset)
 		return strcmp(old_name, row->name) == 0 ? 0 : dataset_follow_name(ch, row->dataset, row);
-	if (can_be_dataset(row) && old_parent == row->parent)
+	if (!can_be_dataset(row))
+		return 0;
+	if (old_parent == row->parent)
 		rc = dataset_revive(ch, row, old_name, &done);
 	return !rc && !done && dataset_wanted(row) ? dataset_create(ch, row) : rc;
 }
@@ -132,12 +151,15 @@ static int move(struct change *ch, struct moving *m, struct moving *target)
 {
 	const struct record *r = ch->record;
 	uint32_t inherits = target && can_be_dataset(&m->row) ? target->row.dataset : 0;
-	int rc = target ? node_drop(ch, &target->row, inherits != 0) : 0;
+	int rc = 0;
 
+	if (target)
+		rc = has_links(&target->row) ? link_drop(ch, &target->row, r->rename.new_parent, r->rename.new_name)
+					     : node_drop(ch, &target->row, inherits != 0);
 	if (rc)
 		return rc;
 	entry_drop(ch->catalog, r->rename.parent, r->rename.name);
-	rc = place(ch, &m->row, r->rename.new_parent, r->rename.new_name);
+	rc = place(ch, &m->row, r->rename.parent, r->rename.name, r->rename.new_parent, r->rename.new_name);
 	if (rc)
 		return rc;
 	rc = inherits ? dataset_adopt(ch, inherits, &m->row) : settle(ch, &m->row, r->rename.parent, r->rename.name);
@@ -180,10 +202,10 @@ static int exchange(struct change *ch, struct moving *a, struct moving *b)
 {
 	const struct record *r = ch->record;
 	bool a_to_b = exchange_inherits(&a->row, &b->row), b_to_a = exchange_inherits(&b->row, &a->row);
-	int rc = place(ch, &a->row, r->rename.new_parent, r->rename.new_name);
+	int rc = place(ch, &a->row, r->rename.parent, r->rename.name, r->rename.new_parent, r->rename.new_name);
 
 	if (!rc)
-		rc = place(ch, &b->row, r->rename.parent, r->rename.name);
+		rc = place(ch, &b->row, r->rename.new_parent, r->rename.new_name, r->rename.parent, r->rename.name);
 	if (!rc && a_to_b)
 		rc = hand_over(ch, &a->row, &b->row);
 	else if (!rc && b_to_a)

@@ -144,6 +144,8 @@ static const char *table_noun(enum table table)
 		return "dataset ids";
 	case TABLE_TARGET:
 		return "symlinks";
+	case TABLE_LINK:
+		return "links";
 	case TABLE_META:
 		return "counters";
 	case TABLE_NODE:

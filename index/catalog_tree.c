@@ -1,5 +1,7 @@
 #include "index/catalog_internal.h"
 
+#include "index/acl.h"
+
 int folder_load(struct catalog *catalog, uint64_t ino, struct node_row *row)
 {
 	int rc = node_load(catalog, ino, row);
@@ -101,6 +103,8 @@ int apply_node(struct change *ch)
 	if (!rc && S_ISLNK(row.mode))
 		rc = put_target(ch);
 	if (!rc)
+		rc = acl_inherit(ch, &row);
+	if (!rc)
 		rc = dataset_wanted(&row) ? dataset_create(ch, &row) : node_store(ch->catalog, &row);
 	if (!rc && S_ISREG(row.mode)) {
 		rc = dataset_above(ch->catalog, &row, &dataset);
@@ -133,6 +137,8 @@ int apply_attr(struct change *ch)
 		row.mtime_ns = r->attr.mtime_ns;
 	row.ctime_ns = ch->time_ns;
 	rc = node_store(ch->catalog, &row);
+	if (!rc && r->attr.set & ATTR_MODE)
+		rc = acl_follow_mode(ch, &row);
 	if (rc || !(r->attr.set & ATTR_UID))
 		return rc;
 	rc = user_store(ch, row.uid, r->attr.owner);
@@ -142,15 +148,6 @@ int apply_attr(struct change *ch)
 	if (!rc)
 		rc = dataset_own(ch, &d, row.uid);
 	return rc ? rc : dataset_store(ch->catalog, &d);
-}
-
-static int put_content(struct change *ch)
-{
-	scope_buf struct buf value = { 0 };
-	struct table_key k = key_of_u64(TABLE_CONTENT, ch->record->content.ino);
-
-	content_encode(&value, &ch->record->content.content);
-	return table_put(ch->catalog, &k, &value);
 }
 
 int apply_content(struct change *ch)
@@ -177,7 +174,7 @@ int apply_content(struct change *ch)
 	written = row.mtime_ns < ch->time_ns ? row.mtime_ns : ch->time_ns;
 	if (row.ctime_ns < written)
 		row.ctime_ns = written;
-	rc = put_content(ch);
+	rc = content_store(ch->catalog, r->content.ino, &r->content.content);
 	if (!rc)
 		rc = node_store(ch->catalog, &row);
 	return rc || row.size == old ? rc : dataset_count(ch, dataset, row.size - old, 0);
@@ -192,6 +189,8 @@ int apply_xattr(struct change *ch)
 
 	if (rc)
 		return rc;
+	if (acl_is_name(r->xattr.name))
+		return apply_acl(ch, &row);
 	if (!*r->xattr.name || strlen(r->xattr.name) > NAME_BYTES_MAX)
 		return err_set(ERANGE, "the name of an attribute has 1 to %d bytes", NAME_BYTES_MAX);
 	if (r->xattr.value_len > XATTR_VALUE_MAX)
@@ -262,5 +261,7 @@ int apply_remove(struct change *ch)
 	if (S_ISDIR(row.mode) && row.size)
 		return err_set(ENOTEMPTY, "%s: the folder is not empty", row.name);
 	rc = change_accept(ch);
-	return rc ? rc : node_drop(ch, &row, false);
+	if (rc)
+		return rc;
+	return has_links(&row) ? link_drop(ch, &row, r->remove.parent, r->remove.name) : node_drop(ch, &row, false);
 }

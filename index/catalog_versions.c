@@ -7,15 +7,16 @@
 
 #include <stdlib.h>
 
+/* While the name led to this file; until 0: it still does. */
+struct holder {
+	uint64_t ino, since, until; /* ino 0: nobody */
+	uint32_t until_second;
+};
+
 struct versions {
 	struct version *list;
 	size_t count, room;
-};
-
-/* While the name led to this file; until 0: it still does. */
-struct holder {
-	uint64_t ino, since, until;
-	uint32_t until_second;
+	struct holder holder; /* the last one, whose contents are not in the list yet */
 };
 
 static int version_add(struct catalog *catalog, struct versions *v, uint64_t ino, const struct span *span,
@@ -81,15 +82,30 @@ static int add_holder(struct catalog *catalog, struct versions *v, const struct 
 	return version_of_holder(catalog, v, h, span, value.data, value.len);
 }
 
+static int end_holder(struct catalog *catalog, struct versions *v)
+{
+	struct holder h = v->holder;
+
+	v->holder.ino = 0;
+	return h.ino ? add_holder(catalog, v, &h) : 0;
+}
+
 static int entry_holder(struct catalog *catalog, const uint8_t *value, size_t len, const struct span *span,
 			struct versions *v)
 {
 	struct holder h = { .since = span->since.seq, .until = span->until, .until_second = span->until_second };
 	uint32_t type;
+	int rc = 0;
 
 	if (!entry_decode(value, len, &h.ino, &type))
 		return table_damaged(catalog, TABLE_ENTRY);
-	return S_ISREG(type) ? add_holder(catalog, v, &h) : 0;
+	if (v->holder.ino == h.ino && v->holder.until == h.since)
+		h.since = v->holder.since; /* the entry was written anew, for the same file */
+	else
+		rc = end_holder(catalog, v);
+	if (!rc && S_ISREG(type))
+		v->holder = h;
+	return rc;
 }
 
 static int versions_load(struct catalog *catalog, uint64_t folder, const char *name, struct versions *v)
@@ -110,9 +126,9 @@ static int versions_load(struct catalog *catalog, uint64_t folder, const char *n
 	}
 	if (!rc)
 		rc = kept_get(catalog, &k, UINT64_MAX, &value, &span);
-	if (rc)
-		return rc == -ENOENT ? 0 : rc;
-	return entry_holder(catalog, value.data, value.len, &span, v);
+	if (!rc)
+		rc = entry_holder(catalog, value.data, value.len, &span, v);
+	return rc && rc != -ENOENT ? rc : end_holder(catalog, v);
 }
 
 static int version_order(const void *a, const void *b)

@@ -29,6 +29,10 @@ enum { KV_KEY_MAX = 480, KV_VALUE_MAX = 1 << 20 };
  * 0; -EIO: damaged (truncated file: checked before it is mapped, not a LMDB file; the sentence says `tomofs rebuild`);
  * -ENOSPC; -errno. Only one process may have it open (the store's lock sees to it); open after fork. */
 int kv_open(struct kv **out, const char *dir, size_t map_bytes);
+/* As kv_open() on a disk that cannot be written: what is put stays in memory, and kv_commit() says -EROFS. -ENOENT: there is none. */
+int kv_open_read_only(struct kv **out, const char *dir);
+/* A map that is full is made larger, but not beyond this. Default: as far as there is address space. */
+void kv_limit_map(struct kv *kv, size_t bytes);
 /* Does not commit. NULL is fine. */
 void kv_close(struct kv *kv);
 
@@ -53,7 +57,7 @@ int kv_next(struct kv_cursor *c, const uint8_t **key, size_t *key_len, const uin
 void kv_cursor_free(struct kv_cursor *c);
 
 /* Writes everything put before the call to LMDB, durably. Other threads go on. One at a time; a second caller waits.
- * 0; -ENOSPC when the disk or the map is full (LMDB says EIO); -EIO. On failure nothing is lost: what was frozen stays in
+ * 0; -ENOSPC when the disk is full (LMDB says EIO) or the map is and cannot be larger; -EIO. On failure nothing is lost: what was frozen stays in
  * memory and the next call tries again. */
 int kv_commit(struct kv *kv);
 

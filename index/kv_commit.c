@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 
 #include "index/kv_internal.h"
 #include "store/err.h"
+#include "store/log.h"
 #include "store/scope.h"
 
 enum { ROOM_MIN = 1 << 20 }; /* with less on the disk than this, a failed write is a full disk */
@@ -17,8 +19,9 @@ static bool disk_full(const struct kv *kv)
 }
 
 /* LMDB's answer to a failed write as an errno and a sentence. */
-static int commit_failed(const struct kv *kv, int rc)
+static int commit_failed(struct kv *kv, int rc)
 {
+	kv->map_full = rc == MDB_MAP_FULL;
 	if (rc == MDB_MAP_FULL)
 		return err_set(ENOSPC, "the index in %s has grown to the size of its map (%zu MiB)", kv->dir,
 			       kv->map_len >> 20);
@@ -109,6 +112,36 @@ static int read_new_meta(struct kv *kv, struct meta *meta, uint64_t *len)
 	return rc ? kv_damaged(kv) : 0;
 }
 
+/* A larger map, when LMDB has filled the one it has. Without a transaction, under commit_lock; readers are kept out only while the maps
+ * are exchanged. */
+static int grow_map(struct kv *kv)
+{
+	size_t old_len = kv->map_len, len = 2 * old_len;
+	mdb_filehandle_t fd;
+	const void *old = kv->pages.map;
+	void *map;
+	int rc;
+
+	if (len > kv->map_max || mdb_env_get_fd(kv->env, &fd))
+		return -ENOSPC;
+	map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -ENOSPC;
+	rc = mdb_env_set_mapsize(kv->env, len);
+	if (rc) {
+		munmap(map, len);
+		kv->lost |= rc != EINVAL; /* LMDB has no map any more */
+		return -ENOSPC;
+	}
+	pthread_rwlock_wrlock(&kv->lock);
+	kv->pages.map = map;
+	kv->map_len = len;
+	pthread_rwlock_unlock(&kv->lock);
+	munmap((void *)old, old_len);
+	log_info("the index in %s has filled its map, which has %zu MiB now", kv->dir, len >> 20);
+	return 0;
+}
+
 /* Writes the frozen layer in one transaction and publishes it. Under commit_lock, which keeps kv->meta and kv->frozen
  * as they are; readers go on with the layer and the commit before. */
 static int write_frozen(struct kv *kv)
@@ -143,6 +176,17 @@ static int write_frozen(struct kv *kv)
 	return 0;
 }
 
+static int write_with_room(struct kv *kv)
+{
+	int rc;
+
+	do {
+		kv->map_full = false;
+		rc = write_frozen(kv);
+	} while (rc && kv->map_full && !grow_map(kv));
+	return rc;
+}
+
 /* Makes the active layer the frozen one; false when it is empty. */
 static bool freeze(struct kv *kv)
 {
@@ -163,10 +207,12 @@ static bool freeze(struct kv *kv)
 
 int kv_commit(struct kv *kv)
 {
+	if (kv->read_only)
+		return err_set(EROFS, "the index in %s is read-only", kv->dir);
 	scope_lock(&kv->commit_lock);
-	int rc = kv->frozen ? write_frozen(kv) : 0; /* left by a commit that failed */
+	int rc = kv->frozen ? write_with_room(kv) : 0; /* left by a commit that failed */
 
 	if (!rc && freeze(kv))
-		rc = write_frozen(kv);
+		rc = write_with_room(kv);
 	return rc;
 }

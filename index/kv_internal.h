@@ -146,6 +146,8 @@ struct kv {
 	MDB_env *env;
 	MDB_dbi dbi;
 	size_t map_len;
+	bool read_only;
+	size_t map_max; /* it is made larger up to here */
 
 	pthread_rwlock_t lock; /* all of this block; `frozen` also changes only under commit_lock */
 	struct layer *active;
@@ -156,6 +158,7 @@ struct kv {
 	pthread_mutex_t commit_lock;
 	bool lost; /* under it: the last commit went in but cannot be read; another one would overwrite what readers use
 		    */
+	bool map_full; /* under it: the commit failed for want of map */
 	atomic_size_t pending;
 };
 

@@ -105,7 +105,7 @@ static int never_committed(int fd)
 /* Checks what is there; a file without content is removed. 0, -EIO, -errno. */
 static int check_file(const char *dir, const char *path)
 {
-	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct meta meta;
 	uint64_t len;
 	int rc;
@@ -118,6 +118,21 @@ static int check_file(const char *dir, const char *path)
 	if (rc)
 		return unlink(path) < 0 ? err_sys("%s", path) : 0;
 	return meta_read(fd, dir, &meta, &len);
+}
+
+/* LMDB would write through a link. Nothing in the lock file outlives a process, so what is no file may go. */
+static int check_lock_file(const char *dir)
+{
+	scope_free char *path = NULL;
+	struct stat st;
+
+	if (asprintf(&path, "%s/lock.mdb", dir) < 0) {
+		path = NULL;
+		return err_set(ENOMEM, "no memory to open the index");
+	}
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : err_sys("%s", path);
+	return !S_ISREG(st.st_mode) && unlink(path) < 0 ? err_sys("%s", path) : 0;
 }
 
 /* --- LMDB ----------------------------------------------------------------------------------------------------------
@@ -145,8 +160,8 @@ static int open_lmdb(struct kv *kv, size_t map_bytes)
 	if (!rc)
 		rc = mdb_env_set_mapsize(kv->env, map_bytes);
 	if (!rc)
-		rc = mdb_env_open(kv->env, kv->dir, MDB_NOTLS, 0600);
-	if (!rc)
+		rc = mdb_env_open(kv->env, kv->dir, MDB_NOTLS | (kv->read_only ? MDB_RDONLY | MDB_NOLOCK : 0), 0600);
+	if (!rc && !kv->read_only)
 		rc = mdb_reader_check(kv->env, &dead);
 	if (!rc)
 		rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn);
@@ -159,7 +174,7 @@ static int open_lmdb(struct kv *kv, size_t map_bytes)
 
 static int map_file(struct kv *kv, const char *path)
 {
-	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	scope_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	MDB_envinfo info;
 	void *map;
 	int rc;
@@ -255,9 +270,13 @@ static int start(struct kv *kv, size_t map_bytes)
 		path = NULL;
 		return err_set(ENOMEM, "no memory to open the index");
 	}
-	if (mkdir(kv->dir, 0700) < 0 && errno != EEXIST)
+	if (kv->read_only && access(path, R_OK) < 0)
+		return err_sys("cannot open %s, which cannot be made here", path);
+	if (!kv->read_only && mkdir(kv->dir, 0700) < 0 && errno != EEXIST)
 		return err_sys("making the folder %s", kv->dir);
-	rc = check_file(kv->dir, path);
+	rc = check_file(kv->dir, path); /* an empty one cannot be removed there: -EROFS */
+	if (!rc)
+		rc = check_lock_file(kv->dir);
 	if (!rc)
 		rc = open_lmdb(kv, map_bytes);
 	if (!rc)
@@ -281,7 +300,7 @@ static void init_locks(struct kv *kv)
 	pthread_mutex_init(&kv->commit_lock, NULL);
 }
 
-int kv_open(struct kv **out, const char *dir, size_t map_bytes)
+static int open_as(struct kv **out, const char *dir, size_t map_bytes, bool read_only)
 {
 	struct kv *kv = calloc(1, sizeof *kv);
 	int rc;
@@ -289,10 +308,12 @@ int kv_open(struct kv **out, const char *dir, size_t map_bytes)
 	if (!kv)
 		return err_set(ENOMEM, "no memory to open the index");
 	init_locks(kv);
+	kv->read_only = read_only;
 	kv->dir = strdup(dir);
 	if (!kv->dir)
 		kv_no_memory();
 	kv->active = layer_new();
+	kv->map_max = SIZE_MAX / 4;
 	rc = start(kv, map_bytes ? map_bytes : (size_t)MAP_DEFAULT_GIB << 30);
 	if (rc == -EIO)
 		kv_damaged(kv);
@@ -304,6 +325,22 @@ int kv_open(struct kv **out, const char *dir, size_t map_bytes)
 	}
 	*out = kv;
 	return 0;
+}
+
+int kv_open(struct kv **out, const char *dir, size_t map_bytes)
+{
+	return open_as(out, dir, map_bytes, false);
+}
+
+int kv_open_read_only(struct kv **out, const char *dir)
+{
+	return open_as(out, dir, 0, true);
+}
+
+void kv_limit_map(struct kv *kv, size_t bytes)
+{
+	scope_lock(&kv->commit_lock);
+	kv->map_max = bytes;
 }
 
 void kv_close(struct kv *kv)

@@ -28,12 +28,13 @@ enum record_kind {
 	REC_TERM = 12,    /* a tag or sample folder is made, dropped or renamed */
 	REC_QUERY = 13,   /* a search folder is kept or dropped */
 	REC_EXPIRE = 14,  /* history up to a record is given up */
+	REC_LINK = 15,    /* a file gets a further name */
 	REC_RESTORE = 16, /* a removed node gets a name again */
 	REC_KINDS
 };
 
 enum { INO_ROOT = 1, INO_DATASETS = 2, INO_FIRST = 16 };
-enum { NAME_BYTES_MAX = 255 };
+enum { NAME_BYTES_MAX = 255, LINKS_MAX = 65000 };
 
 /* A run of a file's bytes: one whole chunk, or a hole (zero key). Inside the tree of a large file: one node. */
 struct extent {
@@ -116,7 +117,7 @@ struct record {
 		struct {
 			uint64_t ino, parent;
 			const char *name;
-			uint32_t mode; /* with S_IFMT: S_IFREG, S_IFDIR, S_IFLNK */
+			uint32_t mode; /* with S_IFMT: S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK */
 			uint32_t uid, gid;
 			const char *owner;  /* user name of uid; "" = not known */
 			const char *target; /* of a symlink, else "" */
@@ -181,6 +182,10 @@ struct record {
 			const char *text;
 			bool drop;
 		} query;
+		struct {
+			uint64_t ino, parent;
+			const char *name;
+		} link;
 		struct {
 			uint64_t seq; /* what was so before this record may be forgotten */
 		} expire;

@@ -111,7 +111,8 @@ static void get_node(struct decoder *d, struct record *r)
 	r->node.gid = get_u32(d);
 	r->node.owner = get_string(d);
 	r->node.target = get_string(d);
-	if (!S_ISREG(r->node.mode) && !S_ISDIR(r->node.mode) && !S_ISLNK(r->node.mode))
+	if (!S_ISREG(r->node.mode) && !S_ISDIR(r->node.mode) && !S_ISLNK(r->node.mode) && !S_ISFIFO(r->node.mode) &&
+	    !S_ISSOCK(r->node.mode))
 		d->in.failed = true;
 }
 
@@ -262,6 +263,13 @@ static void get_query(struct decoder *d, struct record *r)
 	r->query.drop = get_choice(d, 0, 1);
 }
 
+static void get_link(struct decoder *d, struct record *r)
+{
+	r->link.ino = cursor_varint(&d->in);
+	r->link.parent = cursor_varint(&d->in);
+	r->link.name = get_string(d);
+}
+
 static void get_expire(struct decoder *d, struct record *r)
 {
 	r->expire.seq = cursor_u64(&d->in);
@@ -279,7 +287,7 @@ static void (*const get_body[REC_KINDS])(struct decoder *d, struct record *r) = 
 	[REC_NODE] = get_node,	 [REC_ATTR] = get_attr,	    [REC_CONTENT] = get_content, [REC_RENAME] = get_rename,
 	[REC_REMOVE] = get_remove, [REC_XATTR] = get_xattr, [REC_PROBE] = get_probe,	 [REC_IMAGES] = get_images,
 	[REC_DATASET] = get_dataset, [REC_FACT] = get_fact, [REC_TAG] = get_tag,	 [REC_TERM] = get_term,
-	[REC_QUERY] = get_query,     [REC_EXPIRE] = get_expire, [REC_RESTORE] = get_restore,
+	[REC_QUERY] = get_query,     [REC_EXPIRE] = get_expire, [REC_RESTORE] = get_restore, [REC_LINK] = get_link,
 };
 
 int record_decode(const struct journal_record *from, struct record *r, struct record_memory **memory)

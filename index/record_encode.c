@@ -140,6 +140,13 @@ static void put_query(struct buf *out, const struct record *r)
 	buf_u8(out, r->query.drop);
 }
 
+static void put_link(struct buf *out, const struct record *r)
+{
+	buf_varint(out, r->link.ino);
+	buf_varint(out, r->link.parent);
+	buf_string(out, r->link.name);
+}
+
 static void put_expire(struct buf *out, const struct record *r)
 {
 	buf_u64(out, r->expire.seq);
@@ -157,7 +164,7 @@ static void (*const put_body[REC_KINDS])(struct buf *out, const struct record *r
 	[REC_NODE] = put_node,	 [REC_ATTR] = put_attr,	    [REC_CONTENT] = put_content, [REC_RENAME] = put_rename,
 	[REC_REMOVE] = put_remove, [REC_XATTR] = put_xattr, [REC_PROBE] = put_probe,	 [REC_IMAGES] = put_images,
 	[REC_DATASET] = put_dataset, [REC_FACT] = put_fact, [REC_TAG] = put_tag,	 [REC_TERM] = put_term,
-	[REC_QUERY] = put_query,     [REC_EXPIRE] = put_expire, [REC_RESTORE] = put_restore,
+	[REC_QUERY] = put_query,     [REC_EXPIRE] = put_expire, [REC_RESTORE] = put_restore, [REC_LINK] = put_link,
 };
 
 void record_encode(struct buf *body, const struct record *r)

@@ -129,7 +129,7 @@ int compact_append(struct compaction *c, const struct moved *from, const void *p
 	int rc = c->out.appender && (c->sealed || is_full(c)) ? compaction_finish(c) : 0;
 
 	if (!rc)
-		rc = store_room(c->store, bytes);
+		rc = store_room_spare(c->store, bytes);
 	if (!rc)
 		rc = need_feature(c, moved.to.codec);
 	if (!rc && !c->out.appender)
@@ -247,7 +247,20 @@ static int may_leave(struct leaving *l)
 	return rc ? rc : l->unsynced ? store_sync_packs(l->c->store, false) : 0;
 }
 
-static int leave(struct leaving *l)
+/* While a pack is asked whether it may go and goes, nobody takes what is in it for stored: see gc.h. */
+static void announce(struct leaving *l, bool leaving)
+{
+	struct store *s = l->c->store;
+
+	if (!l->c->rule.wanted)
+		return;
+	scope_lock(&s->lock);
+	s->leaving = leaving;
+	s->leaving_pack = l->index;
+	pthread_cond_broadcast(&s->unclaimed);
+}
+
+static int leave_for_good(struct leaving *l)
 {
 	struct store *s = l->c->store;
 	const struct directory_entry *dropped;
@@ -265,6 +278,16 @@ static int leave(struct leaving *l)
 	l->c->counts.packs++;
 	rc = unlink_pack(l->c, l->index);
 	return rc ? err_set(-rc, "it cannot be removed: %s", strerror(-rc)) : 0;
+}
+
+static int leave(struct leaving *l)
+{
+	int rc;
+
+	announce(l, true);
+	rc = leave_for_good(l);
+	announce(l, false);
+	return rc;
 }
 
 /* Whatever fails here leaves chunks in two packs, and the next one who comes by removes the older pack. */

@@ -349,6 +349,8 @@ static int look_up(struct directory *d, const struct key *key, struct directory_
 	int rc = 0, missed = 0;
 
 	*asked = list;
+	if (found && __atomic_load_n(&d->removals, __ATOMIC_SEQ_CST) && directory_gone(d, entry->pack))
+		found = false; /* garbage that went away with its pack; its place in memory is not swept yet */
 	for (size_t i = 0; i < list->count; i++)
 		keyrun_expect(list->runs[i], key);
 	for (size_t i = 0; rc >= 0 && i < list->count; i++) {

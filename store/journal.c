@@ -97,7 +97,7 @@ static int find_journal_end(struct journal *j)
 	return remember_torn(j, &all, 0, 0);
 }
 
-static int start(struct journal *j, struct store *store)
+static int start(struct journal *j, struct store *store, const char *folder)
 {
 	int rc;
 
@@ -107,7 +107,7 @@ static int start(struct journal *j, struct store *store)
 	j->seal_bytes = SEGMENT_SEAL;
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_cond_init(&j->flushed, NULL);
-	if (asprintf(&j->dir, "%s/journal", store_path(store)) < 0) {
+	if (asprintf(&j->dir, "%s/%s", store_path(store), folder) < 0) {
 		j->dir = NULL;
 		return err_set(ENOMEM, "no memory to open the journal");
 	}
@@ -117,12 +117,17 @@ static int start(struct journal *j, struct store *store)
 
 int journal_open(struct journal **out, struct store *store)
 {
+	return journal_open_folder(out, store, "journal");
+}
+
+int journal_open_folder(struct journal **out, struct store *store, const char *folder)
+{
 	struct journal *j = calloc(1, sizeof *j);
 	int rc;
 
 	if (!j)
 		return err_set(ENOMEM, "no memory to open the journal");
-	rc = start(j, store);
+	rc = start(j, store, folder);
 	if (rc) {
 		journal_close(j);
 		return rc;

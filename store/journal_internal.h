@@ -172,6 +172,9 @@ struct journal {
 	uint64_t tail_end;
 };
 
+/* As journal_open(), of STORE/folder. */
+int journal_open_folder(struct journal **out, struct store *store, const char *folder);
+
 /* Chunks first, for callers who do not know whether what the records name is on the disk. Nobody appends meanwhile. 0 or -errno. */
 int journal_flush_all(struct journal *j);
 

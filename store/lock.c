@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "store/err.h"
 #include "store/scope.h"
@@ -49,9 +50,9 @@ static bool holder_is_dying(int fd)
 }
 
 /* 0 or -1 with errno. */
-static int set_lock(int fd)
+static int set_lock(int fd, short type)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
 
 	for (int waited = 0;; waited += DYING_STEP_MS) {
 		if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
@@ -78,7 +79,7 @@ int lock_take(const char *path, int *out)
 	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_sys("cannot open %s", file);
-	if (set_lock(fd) < 0) {
+	if (set_lock(fd, F_WRLCK) < 0) {
 		if (errno == EAGAIN || errno == EACCES)
 			return say_busy(path, fd);
 		return err_sys("cannot lock %s", file);
@@ -87,6 +88,42 @@ int lock_take(const char *path, int *out)
 	*out = fd;
 	fd = -1;
 	return 0;
+}
+
+int lock_share(const char *path, int *out)
+{
+	scope_free char *file = NULL;
+	scope_fd int fd = -1;
+
+	*out = -1;
+	if (asprintf(&file, "%s/lock", path) < 0) {
+		file = NULL;
+		return err_set(ENOMEM, "no memory for a path");
+	}
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys("cannot open %s", file);
+	if (set_lock(fd, F_RDLCK) < 0)
+		return errno == EAGAIN || errno == EACCES ? say_busy(path, fd) : err_sys("cannot lock %s", file);
+	*out = fd;
+	fd = -1;
+	return 0;
+}
+
+int lock_adopt(const char *path, int fd)
+{
+	scope_free char *file = NULL;
+	struct stat ours, there;
+
+	if (asprintf(&file, "%s/lock", path) < 0) {
+		file = NULL;
+		return err_set(ENOMEM, "no memory for a path");
+	}
+	if (stat(file, &there) < 0)
+		return err_sys("cannot look at %s", file);
+	if (fstat(fd, &ours) < 0 || ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)
+		return err_set(EINVAL, "the lock that was passed on is not %s", file);
+	return set_lock(fd, F_WRLCK) < 0 ? say_busy(path, fd) : 0;
 }
 
 int lock_note(int fd, const char *mount_point)

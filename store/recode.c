@@ -226,7 +226,7 @@ static int is_poor(struct round *r, uint32_t index, bool *poor)
 static int recode_pack(struct round *r, uint32_t index, uint64_t size)
 {
 	bool poor = false;
-	int rc = store_room(r->store, size);
+	int rc = store_room_spare(r->store, size);
 
 	if (!rc && size >= PROBE_BYTES)
 		rc = is_poor(r, index, &poor);

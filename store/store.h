@@ -27,6 +27,7 @@ enum { STORE_ID_BYTES = 16 };
 int store_create(const char *path);
 
 enum store_open_flags {
+	STORE_KEEP_WRITERS_OUT = 2, /* with STORE_READ_ONLY: a shared lock, so that what is read stays as it is */
 	STORE_READ_ONLY = 1, /* no lock taken, nothing written (verify beside a mount: sealed packs and whole records) */
 };
 
@@ -35,6 +36,7 @@ struct store_options {
 	size_t cache_bytes;   /* decoded chunks kept; 0: 64 MiB */
 	unsigned threads;     /* of the worker pool; 0: one a core */
 	unsigned flags;
+	int lock;             /* the store's lock, taken by the process before this one; the store's from now on. 0: take it */
 };
 
 /* Opens a store: takes the lock, finds the keys (directory.h), cuts the torn tail of the last pack to its last whole record.
@@ -45,10 +47,14 @@ int store_open(struct store **out, const char *path, const struct store_options 
 /* Syncs, seals the pack that grows and lets go of the lock. NULL is fine. */
 void store_close(struct store *store);
 
+/* Another descriptor of the store's lock, so that it stays taken when the store is closed; -1: none. The caller's to close. */
+int store_keep_lock(const struct store *store);
+
 /* Remembers, in STORE/lock after the pid, where the store is mounted; for the sentence that others get. */
 int store_note_mount(struct store *store, const char *mount_point);
 
 const char *store_path(const struct store *store);
+bool store_is_read_only(const struct store *store);
 const uint8_t *store_id(const struct store *store);          /* STORE_ID_BYTES */
 const struct io *store_io(const struct store *store);
 struct pool *store_pool(struct store *store);                /* shared with the layers above */
@@ -103,6 +109,10 @@ int store_sync(struct store *store);
 
 /* 0 when `bytes` more may be written and the disk's reserve still stands, else -ENOSPC with a sentence. Cheap. */
 int store_room(struct store *store, uint64_t bytes);
+/* The same for work that can wait as well: a refusal does not mean that the disk is full. */
+int store_room_spare(struct store *store, uint64_t bytes);
+/* Was somebody refused room, and is there still no more? It is logged when that begins and ends. And what is free, in bytes. */
+bool store_is_full(struct store *store, uint64_t *bytes_free, uint64_t *reserve);
 
 /*
  * Recoding of data at rest: chunks are coded fast when they arrive, and again, smaller, when they have been at rest. Sealed packs

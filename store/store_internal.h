@@ -18,11 +18,13 @@ enum {
 struct claim { /* a key that one thread is putting; others wait */
 	struct key key;
 	struct claim *next;
+	uint64_t round; /* gc's, when it was taken */
 	bool replaces; /* a record that cannot be read back ... */
 	struct directory_entry before; /* ... which is this one */
 };
 
 struct recode;
+struct store_gc;
 
 struct written_pack {
 	struct appender *appender; /* a reference */
@@ -60,12 +62,20 @@ struct store {
 	uint64_t room_free, room_reserve; /* what statvfs said, less what was put since */
 	int64_t room_checked_ns;	  /* when */
 	bool room_known;		  /* it was asked, and answered */
+	bool room_full;			  /* somebody was refused this many bytes, which would still not fit */
+	uint64_t room_refused;
 
 	void (*verify_progress)(void *ctx, uint64_t done, uint64_t all);
 	void *verify_ctx;
+	struct buf suspects; /* struct pack_name: what the last store_verify() found damage in; suspect.h */
 
 	struct recode *recode; /* recode.c; NULL before the first one */
 	pthread_mutex_t recode_lock; /* across all of it; one at a time */
+
+	struct store_gc *gc;	/* gc.c; the keys of puts are entered there; NULL: none */
+	uint64_t gc_round;	/* how many there were */
+	bool leaving;		/* a pack with garbage is about to go: what is in it is not known any more */
+	uint32_t leaving_pack;
 
 	pthread_mutex_t follow_lock; /* of what follows, across I/O: store_follow.c, for stores open for reading only */
 	struct buf growing;	     /* uint32_t: packs that were not sealed when they were looked at */
@@ -89,6 +99,8 @@ int store_fetch_check(struct store *store, const struct key *key, const struct d
 /* Waits until nobody else puts, or moves, this key; then nobody does until store_unclaim(). */
 void store_claim(struct store *store, struct claim *claim);
 void store_unclaim(struct store *store, struct claim *claim);
+/* gc.c: called with the lock held by who takes a claim. */
+void store_gc_claimed(struct store *store, struct claim *claim);
 
 /* Called with the lock held. Makes the pack with the next number; nothing is on the disk yet. 0 or -errno. */
 int store_new_pack(struct store *store, struct written_pack *pack);

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -33,6 +34,7 @@ static void leave(struct store *s)
 	pthread_mutex_destroy(&s->recode_lock);
 	pthread_mutex_destroy(&s->follow_lock);
 	buf_free(&s->growing);
+	buf_free(&s->suspects);
 	pthread_mutex_destroy(&s->lock);
 	free(s->packs_folder);
 	free(s->path);
@@ -325,7 +327,9 @@ static int enter_store(struct store *s, const struct store_options *options)
 	int rc = look_at(s);
 
 	if (!rc && !s->read_only)
-		rc = lock_take(s->path, &s->lock_fd);
+		rc = s->lock_fd >= 0 ? lock_adopt(s->path, s->lock_fd) : lock_take(s->path, &s->lock_fd);
+	if (!rc && s->read_only && options->flags & STORE_KEEP_WRITERS_OUT && s->lock_fd < 0)
+		rc = lock_share(s->path, &s->lock_fd);
 	if (!rc && !s->read_only)
 		rc = look_at(s); /* again: whoever had the lock until now may have added a feature */
 	if (!rc)
@@ -363,7 +367,7 @@ int store_open(struct store **out, const char *path, const struct store_options 
 		options = &usual;
 	s->io = options->io ? options->io : &io_system;
 	s->read_only = options->flags & STORE_READ_ONLY;
-	s->lock_fd = -1;
+	s->lock_fd = options->lock > 0 ? options->lock : -1;
 	s->seal_bytes = PACK_SEAL_BYTES;
 	s->ahead_max = ahead_max(options->threads);
 	pthread_mutex_init(&s->lock, NULL);
@@ -395,14 +399,24 @@ void store_close(struct store *s)
 	leave(s);
 }
 
+int store_keep_lock(const struct store *s)
+{
+	return s->lock_fd < 0 ? -1 : fcntl(s->lock_fd, F_DUPFD_CLOEXEC, 3);
+}
+
 int store_note_mount(struct store *s, const char *mount_point)
 {
-	return s->lock_fd < 0 ? 0 : lock_note(s->lock_fd, mount_point);
+	return s->lock_fd < 0 || s->read_only ? 0 : lock_note(s->lock_fd, mount_point);
 }
 
 const char *store_path(const struct store *s)
 {
 	return s->path;
+}
+
+bool store_is_read_only(const struct store *s)
+{
+	return s->read_only;
 }
 
 const uint8_t *store_id(const struct store *s)

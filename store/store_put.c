@@ -91,6 +91,7 @@ void store_claim(struct store *s, struct claim *claim)
 		pthread_cond_wait(&s->unclaimed, &s->lock);
 	claim->next = s->claims;
 	s->claims = claim;
+	store_gc_claimed(s, claim);
 }
 
 void store_unclaim(struct store *s, struct claim *claim)
@@ -107,6 +108,16 @@ void store_unclaim(struct store *s, struct claim *claim)
 static bool same_place(const struct directory_entry *a, const struct directory_entry *b)
 {
 	return a->pack == b->pack && a->off == b->off;
+}
+
+/* The pack that the chunk is held in may be about to go with what is garbage in it (gc.h): waits until that is decided. False: it
+ * has gone. */
+static bool will_stay(struct store *s, const struct directory_entry *held)
+{
+	scope_lock(&s->lock);
+	while (s->leaving && s->leaving_pack == held->pack)
+		pthread_cond_wait(&s->unclaimed, &s->lock);
+	return packs_is_there(s->packs, held->pack);
 }
 
 /* KNOWN_SAME: nothing to write. KNOWN_NOT: the claim is taken, write it. -errno. Nobody has to wait while bytes are
@@ -128,6 +139,8 @@ static int find_or_claim(struct store *s, struct claim *claim, const void *bytes
 			return KNOWN_NOT;
 		store_unclaim(s, claim);
 		rc = known < 0 ? known : compare(s, &claim->key, &held, bytes, len);
+		if (rc == KNOWN_SAME && !will_stay(s, &held))
+			rc = KNOWN_DAMAGED;
 		if (rc < 0 || rc == KNOWN_SAME)
 			return rc;
 		claim->replaces = true;

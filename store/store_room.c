@@ -5,6 +5,7 @@
 
 #include "store/codec.h"
 #include "store/err.h"
+#include "store/log.h"
 #include "store/scope.h"
 #include "store/store_internal.h"
 
@@ -47,20 +48,73 @@ static int ask_disk(struct store *s)
 	return 0;
 }
 
+/* Said once each way; what is told to each writer is not. It is over when what was refused would fit. Lock held. */
+static void note_room(struct store *s, bool refused, uint64_t bytes)
+{
+	uint64_t room = s->room_free > s->room_reserve ? s->room_free - s->room_reserve : 0;
+
+	if (refused && !s->room_full) {
+		s->room_full = true;
+		s->room_refused = bytes;
+		log_warn("the disk of the store %s is full (%llu MiB are free, %llu MiB kept in reserve): what is written is refused until"
+			 " there is room; reading goes on", s->path, (unsigned long long)s->room_free >> 20,
+			 (unsigned long long)s->room_reserve >> 20);
+	} else if (s->room_full && room > s->room_refused && !refused) {
+		s->room_full = false;
+		log_warn("the disk of the store %s has room again (%llu MiB are free): writing goes on", s->path,
+			 (unsigned long long)s->room_free >> 20);
+	}
+}
+
+/* True: there is. Lock held. */
+static bool has_room(const struct store *s, uint64_t bytes)
+{
+	return s->room_free > s->room_reserve && bytes <= s->room_free - s->room_reserve;
+}
+
+static int refuse(const struct store *s)
+{
+	return err_set(
+	    ENOSPC,
+	    "the disk of the store %s is full: %llu MiB are free, of which %llu MiB are kept in reserve so that the"
+	    " store can always be opened and repaired",
+	    s->path, (unsigned long long)s->room_free >> 20, (unsigned long long)s->room_reserve >> 20);
+}
+
 int store_room(struct store *s, uint64_t bytes)
+{
+	int rc = must_ask(s) ? ask_disk(s) : 0;
+	bool fits;
+
+	if (rc)
+		return rc;
+	scope_lock(&s->lock);
+	fits = has_room(s, bytes);
+	if (!fits || s->room_full)
+		note_room(s, !fits, bytes);
+	return fits ? 0 : refuse(s);
+}
+
+int store_room_spare(struct store *s, uint64_t bytes)
 {
 	int rc = must_ask(s) ? ask_disk(s) : 0;
 
 	if (rc)
 		return rc;
 	scope_lock(&s->lock);
-	if (s->room_free > s->room_reserve && bytes <= s->room_free - s->room_reserve)
-		return 0;
-	return err_set(
-	    ENOSPC,
-	    "the disk of the store %s is full: %llu MiB are free, of which %llu MiB are kept in reserve so that the"
-	    " store can always be opened and repaired",
-	    s->path, (unsigned long long)s->room_free >> 20, (unsigned long long)s->room_reserve >> 20);
+	return has_room(s, bytes) ? 0 : refuse(s);
+}
+
+bool store_is_full(struct store *s, uint64_t *bytes_free, uint64_t *reserve)
+{
+	bool unknown = must_ask(s) && ask_disk(s);
+
+	scope_lock(&s->lock);
+	if (!unknown)
+		note_room(s, !has_room(s, 0), 0);
+	*bytes_free = s->room_free;
+	*reserve = s->room_reserve;
+	return s->room_full;
 }
 
 void store_room_used(struct store *s, uint64_t bytes)

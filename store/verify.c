@@ -258,6 +258,8 @@ static int check_pack(struct check *c)
 	buf_free(&c->footer);
 	if (!c->sealed)
 		note_growing(c);
+	if (!c->listed) /* what was excused as an interrupted write may be named all the same */
+		suspect_add(c->run, c->text);
 	tell_progress(c->run, c->size - c->told);
 	scope_lock(&c->run->lock);
 	c->run->counts->packs++;
@@ -381,6 +383,7 @@ int store_verify(struct store *s, void (*damaged)(void *ctx, const char *sentenc
 	int rc;
 
 	*counts = (struct store_verify) { 0 };
+	buf_clear(&s->suspects);
 	run.epoch = store_noted_epoch(s->io, s->path); /* before the list: packs only get older */
 	rc = pack_list(s->packs_folder, &listed, &listed_count);
 	if (rc)

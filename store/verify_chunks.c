@@ -39,6 +39,7 @@ void verify_complain(struct verify *run, const char *pack, const char *fmt, ...)
 	scope_buf struct buf sentence = { 0 };
 	va_list ap;
 
+	suspect_add(run, pack);
 	buf_printf(&sentence, "pack %s: ", pack);
 	va_start(ap, fmt);
 	buf_vprintf(&sentence, fmt, ap);

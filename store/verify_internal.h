@@ -31,6 +31,8 @@ struct verify { /* the whole run */
 void verify_tell(void *ctx, const char *sentence);
 /* "pack NAME: ..." to the caller of store_verify(). Any thread. */
 void verify_complain(struct verify *run, const char *pack, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Chunks of this pack are suspect from now on (suspect.h). Any thread. */
+void suspect_add(struct verify *run, const char *pack);
 
 /* The batches: a bounded number, so that memory is. 0 or -ENOMEM. */
 int verify_batches(struct verify *run);

@@ -44,7 +44,7 @@ minimize() {
 		rm -rf "$NEW/$name.min"
 		mkdir -p "$NEW/$name.min"
 		# shellcheck disable=SC2046,SC2086
-		"$BIN/$name" $LIMITS -max_len="$(longest "$name")" -merge=1 "$NEW/$name.min" "tests/corpus/$name" "$NEW/$name" >/dev/null 2>&1 ||
+		"$BIN/$name" $LIMITS -max_len="$(longest "$name")" -use_counters=0 -set_cover_merge=1 "$NEW/$name.min" "tests/corpus/$name" "$NEW/$name" >/dev/null 2>&1 ||
 			{ echo "$name cannot be minimized"; continue; }
 		# Inputs that were kept by name (found once, or written by hand) stay as they are.
 		find "tests/corpus/$name" -type f -regextype egrep -regex '.*/[0-9a-f]{40}' -delete

@@ -7,6 +7,7 @@
  *     3  a changed byte: u16 offset, u8 added to it
  *     4  the last record without its body, as if it had been erased
  *     5  a changed byte of the last record, with a check that fits: u16 offset, u8 value
+ *     6  a read fails: u8 which from the beginning on
  * It is read to its end, resynced over whatever is damaged, and asked whether its end is torn.
  */
 #include <errno.h>
@@ -85,14 +86,14 @@ static void change_byte(struct making *m, size_t from, size_t at, uint8_t value,
 		m->file->data[from + at] = add ? (uint8_t)(m->file->data[from + at] + value) : value;
 }
 
-static void command(struct making *m, struct cursor *c)
+static void command(struct memio *disk, struct making *m, struct cursor *c)
 {
 	size_t len, at;
 	const uint8_t *bytes;
 	uint8_t *zeros;
 	bool there = m->last && m->file->len >= m->last + RECORD_HEAD;
 
-	switch (cursor_u8(c) % 6) {
+	switch (cursor_u8(c) % 7) {
 	case 0:
 		len = cursor_u16(c);
 		len = len < cursor_left(c) ? len : cursor_left(c);
@@ -118,6 +119,9 @@ static void command(struct making *m, struct cursor *c)
 	case 4:
 		if (there)
 			erase(m);
+		break;
+	case 6:
+		disk->fail_read = cursor_u8(c);
 		break;
 	default:
 		at = cursor_u16(c);
@@ -176,7 +180,7 @@ void fuzz_one(const uint8_t *data, size_t size)
 	if (!sha_open(&m.sha)) {
 		m.file = memio_put(&disk, segment.name, bytes, sizeof bytes);
 		while (cursor_left(&c) && !cursor_failed(&c) && !buf_failed(m.file) && m.file->len < 1 << 20)
-			command(&m, &c);
+			command(&disk, &m, &c);
 		if (!buf_failed(m.file))
 			read_all(&disk, &segment);
 		sha_close(&m.sha);

@@ -2,7 +2,7 @@
  * Key runs, written by one who knows all checks. u8: 0 bytes as they are (may be sealed, below); else a run is made:
  *     u8 flags, u8 entries, u8 packs, u8 blocks; then a list of changes: u16 place (of 16 bytes), u8 of what
  *     (0 head, 1 page, 2 filter, 3 table of packs, 4 the end of the file), u8 value; checks are made to fit again unless
- *     flag 1 is set
+ *     flag 1 is set; flags from 4 on: which read fails
  * The run is opened, its packs read, each key looked up, and all entries gone through.
  */
 #include <xxhash.h>
@@ -13,7 +13,7 @@
 
 const unsigned fuzz_failing_allocations = 8;
 
-enum { NUMBER = 12, UNSEALED = 1, WITH_FILTER = 2 };
+enum { NUMBER = 12, UNSEALED = 1, WITH_FILTER = 2, FAIL_SHIFT = 2 };
 #define FILE_NAME "0000000012.keys"
 
 static const struct settings settings = { .id = { 1 }, .secret = { 2 } };
@@ -177,6 +177,7 @@ void fuzz_one(const uint8_t *data, size_t size)
 			keyrun_head_put(&settings, &r.head, r.bytes);
 		memio_put(&disk, FILE_NAME, r.bytes, r.len);
 		must(keyrun_parse(FILE_NAME, &number) && number == NUMBER, "a name");
+		disk.fail_read = flags >> FAIL_SHIFT;
 		if (!keyrun_open(&run, &place, NUMBER)) {
 			use(run, flags & WITH_FILTER);
 			keyrun_drop(run);

@@ -8,7 +8,8 @@
  *        the trailer)
  *     3  a changed byte: u16 offset, u8 added to it
  *     4  a note: u32 coding
- * The first byte says how to recover (enum recover_flags), and with 4 the header is another store's.
+ * The first byte says how to recover (enum recover_flags), with 4 the header is another store's; its upper half: that many
+ * reads from the beginning on one fails.
  */
 #include <errno.h>
 
@@ -162,6 +163,7 @@ static void recover(struct memio *m, unsigned flags, uint64_t seed)
 
 	if (rc)
 		return;
+	m->fail_read = 0;
 	must(r.entries.len == r.records * PACK_ENTRY_BYTES, "entries");
 	for (uint64_t i = 0; i < r.records; i++) {
 		struct pack_entry e = pack_entry_get(r.entries.data, i);
@@ -197,6 +199,7 @@ void fuzz_one(const uint8_t *data, size_t size)
 		if (m.file->len >= PACK_HEADER_BYTES + sizeof text)
 			memcpy(text, m.file->data + PACK_HEADER_BYTES, sizeof text);
 		pack_note_get(text, m.seed, &coding);
+		disk.fail_read = how >> 4;
 		recover(&disk, how & (RECOVER_WRITE | RECOVER_SETTLE), m.seed);
 	}
 	must(!disk.open, "a file stays open");

@@ -3,8 +3,10 @@
  * the file.
  *     0  the format that the bytes show (TIFF, BigTIFF)
  *     1  a raw file of a geometry that follows here, as a sidecar would declare it
+ *     2  as 0, and the file was another one when it was looked into: u8 in what it differs
+ *     3  as 0, and a read fails: u8 which
  */
-#include <stdio.h>
+#include <errno.h>
 
 #include "fs/image/image.h"
 #include "store/err.h"
@@ -44,10 +46,30 @@ static void read_some(struct image *image, const struct geometry *geo, uint64_t 
 	free(to);
 }
 
+static unsigned left; /* reads until one fails; 0: none does */
+static int64_t (*real_read)(void *ctx, uint64_t off, void *to, size_t len);
+
+static int64_t read_or_fail(void *ctx, uint64_t off, void *to, size_t len)
+{
+	return left && !--left ? err_set(EIO, "a chunk is damaged") : real_read(ctx, off, to, len);
+}
+
+static void differ(struct geometry *geo, unsigned how)
+{
+	if (how == 0)
+		geo->height++;
+	else if (how == 1)
+		geo->depth++;
+	else if (how == 2)
+		geo->format = IMAGE_FORMATS - 1;
+	else
+		geo->type = 1 + how % (VOXEL_TYPES - 1);
+}
+
 void fuzz_one(const uint8_t *data, size_t size)
 {
 	struct cursor c = cursor_of(data, size);
-	unsigned how = cursor_u8(&c) % 2, row = cursor_u8(&c), page = cursor_u8(&c);
+	unsigned other = 0, how = cursor_u8(&c) % 4, row = cursor_u8(&c), page = cursor_u8(&c);
 	scope_findings struct findings facts = { 0 };
 	struct geometry geo = { 0 };
 	struct image *image = NULL;
@@ -56,6 +78,11 @@ void fuzz_one(const uint8_t *data, size_t size)
 	uint8_t *bytes;
 	int rc = 0;
 
+	left = 0;
+	if (how == 2)
+		other = cursor_u8(&c);
+	if (how == 3)
+		left = cursor_u8(&c);
 	if (how == 1)
 		geometry_from(&c, &geo);
 	if (cursor_failed(&c))
@@ -64,10 +91,14 @@ void fuzz_one(const uint8_t *data, size_t size)
 	if (!bytes)
 		return;
 	src = source_of_memory(bytes, len);
-	if (how == 0)
+	real_read = src.read;
+	src.read = read_or_fail;
+	if (how != 1)
 		rc = image_probe(&src, &geo, &facts);
-	if (!rc && how == 0)
+	if (!rc && how != 1)
 		must(geometry_sane(&geo), "a geometry is not sane");
+	if (how == 2)
+		differ(&geo, other);
 	if (!rc && geometry_sane(&geo) && !image_open(&image, &src, &geo))
 		read_some(image, &geo, page, row);
 	image_close(image);

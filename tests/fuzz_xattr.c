@@ -1,5 +1,5 @@
 /*
- * Extended attributes: a list of u8 what, a line with the name, and for 0 and 1 u16 length and a value:
+ * Extended attributes: a list of u8 what (plus 6: must be new, plus 12: must be there), a line with the name, and for 0 and 1 u16 length and a value:
  *     0  set on the dataset's folder     1  set on a file in it     2  remove     3  get, list
  *     4  the line is a folder in search/: looked up and listed      5  the line is a name in by-tag/: made, renamed, removed
  */
@@ -40,7 +40,7 @@ static void tag_folder(struct fuzz_fs *f, const char *name)
 
 static void one(struct fuzz_fs *f, struct cursor *c)
 {
-	unsigned what = cursor_u8(c) % 6;
+	unsigned byte = cursor_u8(c), what = byte % 6;
 	scope_free char *name = fuzz_line(c, 1000);
 	scope_buf struct buf out = { 0 };
 	size_t len;
@@ -52,7 +52,8 @@ static void one(struct fuzz_fs *f, struct cursor *c)
 		len = cursor_u16(c);
 		len = len < cursor_left(c) ? len : cursor_left(c);
 		value = cursor_bytes(c, len);
-		if (node_xattr_set(f->fs, &fuzz_caller, what ? &f->file : &f->scan, name, value, len, 0) == 0)
+		if (node_xattr_set(f->fs, &fuzz_caller, what ? &f->file : &f->scan, name, value, len,
+				   (int)(byte / 6 % 3)) == 0)
 			node_xattr_get(f->fs, &fuzz_caller, what ? &f->file : &f->scan, name, &out);
 		break;
 	case 2:

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "index/catalog_internal.h"
+#include "store/log.h"
 #include "tests/lib/catalog_lab.h"
 
 enum { DATASETS = 10, FILES = 12 };
@@ -308,6 +309,16 @@ static void check_damage(const char *path)
 	}
 }
 
+/* A file that LMDB cannot have left like this is made again without a word to anybody. */
+static void check_broken_file(const char *path, const char *dump)
+{
+	log_set_level(LOG_ERROR);
+	run_command("dd if=/dev/urandom of='%s/index/data.mdb' bs=100 count=1 conv=notrunc status=none", path);
+	check_reopens_as(path, dump, "a broken meta page");
+	run_command("truncate -s 9000 '%s/index/data.mdb'", path);
+	check_reopens_as(path, dump, "a shorter file");
+}
+
 /* Much that waits in memory starts a commit at once, without anybody asking. */
 static void check_background(const char *path)
 {
@@ -368,6 +379,7 @@ int main(void)
 	run_command("rm -rf '%s/index' '%s/index.old'", path, path);
 	check_reopens_as(path, dump, "replayed from nothing");
 	check_killed_rebuild(path, dump);
+	check_broken_file(path, dump);
 	check_damage(path);
 	check_background(path);
 	check_ahead(path);

@@ -220,6 +220,7 @@ static void test_map_full(void)
 
 	snprintf(dir, sizeof dir, "%s/index", check_tmpdir());
 	CHECK_RC(kv_open(&kv, dir, 256 << 10));
+	kv_limit_map(kv, 256 << 10);
 	for (int i = 0; i < 40 && !rc; i++) {
 		change(kv, m, &dice, 40);
 		rc = kv_commit(kv);
@@ -235,6 +236,42 @@ static void test_map_full(void)
 	kv_close(kv);
 	CHECK_RC(kv_open(&kv, dir, 1 << 24)); /* a larger map will do */
 	memcpy(m->now, m->committed, sizeof m->now);
+	check_all(kv, m, &dice);
+	change(kv, m, &dice, 400);
+	CHECK_RC(kv_commit(kv));
+	check_all(kv, m, &dice);
+	kv_close(kv);
+	free(m);
+}
+
+/* A full map becomes larger by itself, and what could not be written while it might not is written then. */
+static void test_map_grows(void)
+{
+	struct model *m = calloc(1, sizeof *m);
+	uint64_t dice = 11;
+	char dir[300];
+	struct kv *kv = NULL;
+	int rc = 0;
+
+	snprintf(dir, sizeof dir, "%s/index", check_tmpdir());
+	CHECK_RC(kv_open(&kv, dir, 64 << 10));
+	kv_limit_map(kv, 128 << 10);
+	for (int i = 0; i < 40 && !rc; i++) {
+		change(kv, m, &dice, 40);
+		rc = kv_commit(kv);
+	}
+	CHECK(rc == -ENOSPC);
+	check_all(kv, m, &dice);
+	kv_limit_map(kv, 1 << 24);
+	for (int i = 0; i < 10; i++) {
+		CHECK_RC(kv_commit(kv));
+		check_all(kv, m, &dice);
+		change(kv, m, &dice, 200);
+	}
+	CHECK_RC(kv_commit(kv));
+	CHECK(kv_pending(kv) == 0);
+	kv_close(kv);
+	CHECK_RC(kv_open(&kv, dir, 64 << 10)); /* a file larger than the map that is asked for */
 	check_all(kv, m, &dice);
 	change(kv, m, &dice, 400);
 	CHECK_RC(kv_commit(kv));
@@ -637,6 +674,7 @@ int main(void)
 	test_model();
 	test_limits();
 	test_map_full();
+	test_map_grows();
 	test_failed_writes();
 	test_threads();
 	test_truncated();

@@ -112,6 +112,9 @@ static void show(struct buf *b, const struct record *r)
 	case REC_QUERY:
 		buf_printf(b, "'%s' %d", r->query.text, r->query.drop);
 		break;
+	case REC_LINK:
+		buf_printf(b, "%llu %llu '%s'", (unsigned long long)r->link.ino, (unsigned long long)r->link.parent, r->link.name);
+		break;
 	case REC_EXPIRE:
 		buf_printf(b, "%llu", (unsigned long long)r->expire.seq);
 		break;
@@ -213,6 +216,7 @@ static const struct record examples[] = {
 	{ .kind = REC_QUERY, .query = { "bone", true } },
 	{ .kind = REC_EXPIRE, .expire = { UINT64_MAX } },
 	{ .kind = REC_RESTORE, .restore = { 1ULL << 40, 2, LONG_NAME, 7 } },
+	{ .kind = REC_LINK, .link = { 17, 16, LONG_NAME } },
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 

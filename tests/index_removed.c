@@ -96,6 +96,28 @@ static void test_versions(struct lab *lab)
 	check_versions(lab, sub, "not there", "");
 }
 
+/* A content that only learns its SHA-256 is the same one. */
+static void test_hashed_later(struct lab *lab)
+{
+	uint64_t file = lab_file(lab, INO_DATASETS, "hashed");
+	struct record r = { .kind = REC_CONTENT };
+	struct content content = { 0 };
+
+	r.content.ino = file;
+	r.content.content.size = 9;
+	r.content.content.count = 1;
+	r.content.content.extents[0].len = 9;
+	CHECK_RC(lab_apply(lab, &r));
+	r.content.content.sha256_known = true;
+	CHECK_RC(lab_apply(lab, &r));
+	check_versions(lab, INO_DATASETS, "hashed", "");
+	CHECK_RC(catalog_content(lab->catalog, file, &content));
+	CHECK(content.sha256_known);
+	r.content.content.extents[0].key.bytes[3] = 1;
+	CHECK_RC(lab_apply(lab, &r));
+	check_versions(lab, INO_DATASETS, "hashed", "9");
+}
+
 static void test_removed_file(struct lab *lab)
 {
 	scope_removed struct removed_list list = { 0 };
@@ -260,6 +282,7 @@ int main(void)
 	lab_new(&lab);
 	lab.now_ns = 1700000000LL * SECOND_NS;
 	test_versions(&lab);
+	test_hashed_later(&lab);
 	test_removed_file(&lab);
 	test_removed_dataset(&lab);
 	test_other_top(&lab);

@@ -30,7 +30,10 @@ fi
 
 goals="$BUILD/tomofs $BUILD/phantom"
 for f in "${names[@]}"; do
-	case $f in *.c) goals="$goals $BUILD/${f%.c}" ;; esac
+	case $f in
+	*.c) goals="$goals $BUILD/${f%.c}" ;;
+	*_posix*.sh) goals="$goals $BUILD/posix" ;;
+	esac
 done
 if ! make -j"$(nproc)" --no-print-directory BUILD="$BUILD" SAN="$SAN" $goals >"$work/build.log" 2>&1; then
 	grep -E 'error|undefined|\*\*\*' "$work/build.log" | head -n 20 >&2
@@ -57,6 +60,7 @@ for f in "${names[@]}"; do
 	start=$SECONDS
 	case $f in
 	*.c) timeout 300 "$BUILD/tests/$name" >"$work/out" 2>&1 ;;
+	tests/long_*) timeout 7200 bash "$f" >"$work/out" 2>&1 ;;
 	*) timeout 600 bash "$f" >"$work/out" 2>&1 ;;
 	esac
 	finish "$name" $? $((SECONDS - start))

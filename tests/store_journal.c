@@ -373,6 +373,12 @@ static void test_lost_sectors(void)
 		journal_close(h.journal);
 		h.journal = NULL;
 	}
+	/* The sector in which the last batch begins: what was there before stays. */
+	CHECK(second % 512 && second / 512 * 512 + 512 < image.len);
+	memset(image.bytes + second, 0, 512 - second % 512);
+	restore(&h, &image, image.bytes, image.len);
+	CHECK_RC(again(&h));
+	CHECK(replay_all(h.journal) == 20);
 	close_home(&h);
 	free(image.bytes);
 }
@@ -675,6 +681,32 @@ static void test_failing_calls(void)
 	}
 }
 
+/* What a record names is on the disk before the record: when chunks cannot be stored, closing writes none. */
+static void test_close_after_failed_sync(void)
+{
+	struct faultio *f = faultio_new();
+	struct home h;
+	struct key key;
+
+	new_home(&h);
+	close_home(&h);
+	CHECK_RC(open_home(&h, faultio_io(f), 0));
+	append_many(h.journal, 1, 3);
+	CHECK_RC(store_put(h.store, NULL, 0, "chunk", 5, &key));
+	for (uint64_t seq = 4; seq <= 6; seq++)
+		CHECK_RC(append(h.journal, seq));
+	faultio_fail_from(f, FAULT_SYNC, 1, EIO);
+	CHECK(store_sync(h.store) == -EIO);
+	faultio_reset(f);
+	journal_close(h.journal);
+	h.journal = NULL;
+	close_home(&h);
+	CHECK_RC(open_home(&h, NULL, 0));
+	CHECK(journal_last(h.journal) == 3);
+	close_home(&h);
+	faultio_free(f);
+}
+
 /* The power goes away at the n-th change of the disk, and again while the next process works. What was promised is
  * there. */
 static void test_power_loss(uint64_t seed)
@@ -818,6 +850,7 @@ int main(void)
 	test_example();
 	test_erased();
 	test_failing_calls();
+	test_close_after_failed_sync();
 	for (uint64_t seed = 0; seed < 4; seed++)
 		test_power_loss(seed * 1000);
 	test_threads();

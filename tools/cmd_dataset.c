@@ -105,6 +105,29 @@ int cmd_ready(const struct invocation *in)
 	return status;
 }
 
+int cmd_freeze(const struct invocation *in)
+{
+	const char *text = in->remove ? in->args[1] : "1";
+	char *mount, *path = NULL;
+	json_t *facts;
+	int status = EXIT_FINE;
+
+	if (in->remove && (in->count < 2 || !*text || *text == '1'))
+		return fail_usage(in->command, "why does \"%s\" have to be changed? The reason is kept", in->args[0]);
+	mount = where_mount(in);
+	facts = mount ? where_dataset(mount, in->args[0], &path) : NULL;
+	if (!facts)
+		status = EXIT_NO;
+	else if (setxattr(path, "user.tomofs.frozen", text, strlen(text), 0))
+		status = fail("%s: %s", in->args[0], errno == EPERM ? (in->remove ? "only root ends that it is frozen"
+										       : "only its owner freezes it")
+								     : strerror(errno));
+	json_decref(facts);
+	free(path);
+	free(mount);
+	return status;
+}
+
 static void print_value(const char *key, const json_t *value)
 {
 	char *text;

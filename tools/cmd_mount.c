@@ -12,6 +12,43 @@
 #include "store/log.h"
 #include "tools/command.h"
 
+enum { AGAIN_MAX = 12 };
+
+/* How this program, or what is installed in its place by then, is run with the same arguments. program: owned by the caller. */
+static void make_again(const struct invocation *in, char *program, char *again[AGAIN_MAX])
+{
+	size_t n = 0;
+
+	again[n++] = program;
+	again[n++] = (char *)in->command->name;
+	again[n++] = (char *)"-f";
+	for (int i = 0; i < in->verbose && i < 2; i++)
+		again[n++] = (char *)"-v";
+	if (in->options) {
+		again[n++] = (char *)"-o";
+		again[n++] = (char *)in->options;
+	}
+	again[n++] = (char *)"--";
+	again[n++] = in->args[0];
+	again[n++] = in->args[1];
+	again[n] = NULL;
+}
+
+/* Where this program is installed, though another one may be there by now. */
+static bool find_program(char *path, size_t room)
+{
+	static const char gone[] = " (deleted)";
+	ssize_t n = readlink("/proc/self/exe", path, room - 1), rest;
+
+	if (n <= 0)
+		return false;
+	path[n] = 0;
+	rest = n - (ssize_t)strlen(gone);
+	if (rest > 0 && strcmp(path + rest, gone) == 0)
+		path[rest] = 0;
+	return true;
+}
+
 static struct mount_options options_of(const struct invocation *in)
 {
 	return (struct mount_options){
@@ -25,7 +62,12 @@ static struct mount_options options_of(const struct invocation *in)
 static int serve(const struct invocation *in, void (*ready)(void *ctx), void *ctx)
 {
 	struct mount_options options = options_of(in);
+	char program[4096], *again[AGAIN_MAX];
 
+	if (find_program(program, sizeof program)) {
+		make_again(in, program, again);
+		options.again = again;
+	}
 	return mount_serve(&options, ready, ctx) ? fail_err() : EXIT_FINE;
 }
 

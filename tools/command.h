@@ -31,6 +31,8 @@ struct invocation {
 	const char *options;  /* -o OPTS; NULL */
 	bool foreground;      /* -f */
 	bool remove;          /* -d */
+	const char *at, *to;  /* --at TIME, --to PATH; NULL */
+	bool expire;          /* --expire-now */
 	int verbose;          /* -v, twice: debug */
 	char **args;
 	int count;
@@ -50,10 +52,16 @@ int cmd_search(const struct invocation *in);
 int cmd_tag(const struct invocation *in);
 int cmd_set(const struct invocation *in);
 int cmd_ready(const struct invocation *in);
+int cmd_history(const struct invocation *in);
+int cmd_restore(const struct invocation *in);
+int cmd_freeze(const struct invocation *in);
 int cmd_info(const struct invocation *in);
 int cmd_verify(const struct invocation *in);
+int cmd_repair(const struct invocation *in);
 int cmd_rebuild(const struct invocation *in);
 int cmd_densify(const struct invocation *in);
+int cmd_backup(const struct invocation *in);
+int cmd_gc(const struct invocation *in);
 int cmd_stats(const struct invocation *in);
 
 #endif

@@ -94,11 +94,13 @@ char *text_utf8_or_latin1(const char *bytes, size_t len)
 	scope_buf struct buf b = { 0 };
 
 	buf_reserve(&b, len + 1);
-	for (size_t i = 0; i < len; i++) {
-		if (utf8)
-			buf_u8(&b, raw[i] ? raw[i] : ' ');
-		else
+	if (utf8)
+		buf_put(&b, raw, len);
+	for (size_t i = 0; i < len && !b.failed; i++) {
+		if (!utf8)
 			put_code(&b, raw[i]);
+		else if (!b.data[i])
+			b.data[i] = ' ';
 	}
 	return finish(&b);
 }
@@ -172,8 +174,9 @@ bool text_contains(const uint8_t *bytes, size_t len, const char *word)
 {
 	size_t n = strlen(word);
 
+	/* The first letter first, whatever its case: most places end there. */
 	for (size_t i = 0; i + n <= len; i++)
-		if (!strncasecmp((const char *)bytes + i, word, n))
+		if (!n || (((bytes[i] ^ (uint8_t)*word) & 0xdf) == 0 && !strncasecmp((const char *)bytes + i, word, n)))
 			return true;
 	return false;
 }

@@ -139,6 +139,16 @@ static inline int lab_rename(struct lab *lab, uint64_t parent, const char *name,
 	return lab_apply(lab, &r);
 }
 
+static inline int lab_link(struct lab *lab, uint64_t ino, uint64_t parent, const char *name)
+{
+	struct record r = { .kind = REC_LINK };
+
+	r.link.ino = ino;
+	r.link.parent = parent;
+	r.link.name = name;
+	return lab_apply(lab, &r);
+}
+
 static inline int lab_probe(struct lab *lab, uint64_t ino, enum fact_rank rank, const char *field, const char *value)
 {
 	struct record_fact fact = { .field = field, .value = value, .vendor_key = "Key", .vendor_text = "Text" };

@@ -882,6 +882,16 @@ const uint8_t *disk_state_bytes(const struct disk_state *s, const char *path, si
 	return f ? f->at : NULL;
 }
 
+const char *disk_state_last(const struct disk_state *s, const char *begin)
+{
+	const char *last = NULL;
+
+	for (size_t i = 0; i < s->count; i++)
+		if (strncmp(s->list[i].path, begin, strlen(begin)) == 0 && (!last || strcmp(s->list[i].path, last) > 0))
+			last = s->list[i].path;
+	return last;
+}
+
 void disk_state_write(const struct disk_state *s, const char *folder)
 {
 	char path[PATH_MAX];

@@ -96,6 +96,8 @@ void disk_state_remove(struct disk_state *state, const char *path);
 void disk_state_replace(struct disk_state *state, const char *path, uint8_t *bytes, size_t len);
 /* Its bytes, which stay the state's; NULL when it is not there. */
 const uint8_t *disk_state_bytes(const struct disk_state *state, const char *path, size_t *len);
+/* The last path, in byte order, that begins so; NULL. */
+const char *disk_state_last(const struct disk_state *state, const char *begin);
 /* Makes the folder and all in it. */
 void disk_state_write(const struct disk_state *state, const char *folder);
 

@@ -11,6 +11,7 @@ struct check_count {
 	uint64_t files;	    /* contents compared */
 	uint64_t bytes;
 	uint64_t journal_cut; /* of these states: those whose journal ended before the last record */
+	uint64_t ahead;	    /* an index that knew more than the journal was found out, and made again */
 	uint64_t recoveries;  /* cuts while a store was opened after a cut, or used again */
 };
 
@@ -23,7 +24,7 @@ enum check_flags {
 
 /* The folder is changed (the store in it is opened). step: that the cut was in. NULL, or what is wrong, which the caller
  * frees. Deterministic by seed. scratch: a name for a folder that is not there. */
-char *check_left(const char *folder, const char *scratch, const struct history *history, size_t step, unsigned flags,
+char *check_left(const char *folder, const char *scratch, const struct deeds *history, size_t step, unsigned flags,
 		 uint64_t seed, struct check_count *count);
 
 /* Removes a folder and everything in it. */

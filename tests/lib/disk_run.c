@@ -106,7 +106,7 @@ struct result {
 
 struct run {
 	struct work_plan plan;
-	struct history history;
+	struct deeds history;
 	struct disk_trace *trace;
 	struct seen seen;
 	struct snapshots snapshots;
@@ -135,6 +135,23 @@ static void change_index(struct run *r, struct disk_state *state, uint64_t *rng)
 		disk_state_replace(state, "index/data.mdb", copy, old->len);
 		r->result->index_old++;
 	}
+}
+
+static void cut_journal(struct disk_state *state, uint64_t *rng)
+{
+	const char *path = disk_state_last(state, "journal/");
+	size_t len, left;
+	const uint8_t *bytes = path ? disk_state_bytes(state, path, &len) : NULL;
+	uint8_t *copy;
+
+	if (!bytes || !len)
+		return;
+	left = random_below(rng, len);
+	copy = malloc(left + 1);
+	if (!copy)
+		abort();
+	memcpy(copy, bytes, left);
+	disk_state_replace(state, path, copy, left);
 }
 
 static unsigned pick_flags(const struct run *r, uint64_t *rng)
@@ -186,12 +203,14 @@ static void keep_failure(const struct run *r, const struct disk_state *state, si
 /* The state number `try` of the disk when the power goes before this call. */
 static void look_at(struct run *r, const struct disk_image *image, size_t cut, size_t step, uint64_t try)
 {
-	enum disk_keep keep = try == 0 ? DISK_NONE : try == 1 ? DISK_ALL : DISK_SOME;
+	enum disk_keep keep = r->kind->cut_journal ? DISK_ALL : try == 0 ? DISK_NONE : try == 1 ? DISK_ALL : DISK_SOME;
 	uint64_t rng = r->plan.seed * 1000003 + cut * 101 + try;
 	struct disk_state *state = disk_state_new(image, keep, random_next(&rng));
 	char *text;
 
-	if (try)
+	if (r->kind->cut_journal)
+		cut_journal(state, &rng);
+	else if (try)
 		change_index(r, state, &rng);
 	if (seen_add(&r->seen, disk_state_hash(state) * 31 + step)) {
 		disk_state_write(state, r->left);
@@ -234,7 +253,7 @@ static void run_free(struct run *r)
 {
 	for (size_t i = 0; i < r->snapshots.count; i++)
 		free(r->snapshots.list[i].bytes);
-	history_free(&r->history);
+	deeds_free(&r->history);
 	disk_trace_free(r->trace);
 	free(r->seen.slots);
 }
@@ -407,18 +426,22 @@ counted:
 	t->count.bytes += r->count.bytes;
 	t->count.journal_cut += r->count.journal_cut;
 	t->count.recoveries += r->count.recoveries;
+	t->count.ahead += r->count.ahead;
 	j->pid = 0;
 }
 
 static void run_all(const struct crash_kind *kind, struct crash_total *t, uint64_t points, uint64_t seed, size_t jobs)
 {
 	struct job *list = calloc(jobs, sizeof *list);
+	time_t until = time(NULL) + (time_t)number("MOST_SECONDS", 100000);
 	size_t running = 0;
 	int status;
 
 	for (size_t i = 0; i < jobs; i++)
 		list[i].result = new_result();
 	do {
+		if (time(NULL) >= until)
+			points = t->points;
 		for (size_t i = 0; i < jobs && t->points < points && t->failures < kind->failures_max; i++)
 			if (!list[i].pid) {
 				job_start(kind, &list[i], seed++);

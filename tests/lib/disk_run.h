@@ -4,6 +4,7 @@
  *
  * Environment of the programs that use it:
  *     POINTS=2000   how many different states (disk, promises) to look at     SEED=1   of the first sequence     JOBS=1
+ *     MOST_SECONDS= after which no more sequences are begun
  *     SEQUENCE=17 [CUT=123 [TRY=2]]   only this sequence, cut, state of the disk
  *     KEEP=DIR      what the first cut that failed left, and calls.txt
  * What fails is said with its sequence, cut and try, and with the fewest steps that were found to fail as well.
@@ -17,6 +18,7 @@ struct crash_kind {
 	bool failing;	       /* calls fail, too */
 	unsigned lie_kinds;    /* enum disk_kind: calls that do nothing ... */
 	const char *lie_below; /* ... for files below this path */
+	bool cut_journal;      /* everything is there but the end of the journal, which was promised */
 	bool forgive;	       /* what was promised may be lost then, but nothing may be wrong */
 	uint64_t tries;	       /* states of the disk for each cut; 0: the usual number */
 	bool silent;	       /* failures are expected */

@@ -39,7 +39,7 @@ struct live { /* a file or folder that has a name */
 struct work {
 	struct fs *fs;
 	const struct work_plan *plan;
-	struct history *h;
+	struct deeds *h;
 	struct live nodes[NODES_MAX];
 	size_t count;
 	uint64_t rng;
@@ -168,7 +168,7 @@ static void add_version(struct work *w, const struct live *n)
 
 static void add_names(struct work *w)
 {
-	struct history *h = w->h;
+	struct deeds *h = w->h;
 	uint64_t hash;
 
 	if (work_names(w->fs->catalog, &hash))
@@ -181,7 +181,7 @@ static void add_names(struct work *w)
 
 static void begin_step(struct work *w)
 {
-	struct history *h = w->h;
+	struct deeds *h = w->h;
 	struct work_step step = { .names_from = 0 };
 
 	if (h->step_count) {
@@ -197,7 +197,7 @@ static void begin_step(struct work *w)
 /* What was promised before the step, and what there was after it. */
 static void bound_step(struct work *w, const size_t *promised, size_t files_before)
 {
-	struct history *h = w->h;
+	struct deeds *h = w->h;
 	struct work_step *s = &h->steps[h->step_count - 1];
 
 	add_names(w);
@@ -348,7 +348,7 @@ static int do_mkdir(struct work *w)
 static int new_file(struct work *w, uint64_t parent, struct live **out)
 {
 	struct live n = { .parent = parent };
-	struct history *h = w->h;
+	struct deeds *h = w->h;
 	struct node at = node_of(parent), made;
 	int rc;
 
@@ -761,7 +761,7 @@ static int one_step(struct work *w)
 
 static int bounded(struct work *w, int (*deed)(struct work *w))
 {
-	struct history *h = w->h;
+	struct deeds *h = w->h;
 	size_t before = h->file_count;
 	size_t *promised = malloc((before + 1) * sizeof *promised);
 	struct work_step *s;
@@ -804,7 +804,7 @@ static int open_fs(struct work *w, const char *folder)
 
 static char *sentence(const char *what, const struct work *w, int rc)
 {
-	const struct history *h = w->h;
+	const struct deeds *h = w->h;
 	char *text;
 
 	if (asprintf(&text, "%s: %s: %s (%s)", what, h->step_count > 1 ? h->steps[h->step_count - 2].text : "",
@@ -847,7 +847,7 @@ static int close_fs(struct work *w)
 /* All that is still open is closed, and then the store: what this says is a promise too. */
 static char *finish(struct work *w)
 {
-	struct history *h = w->h;
+	struct deeds *h = w->h;
 	struct work_step last;
 	int rc = 0;
 
@@ -890,7 +890,7 @@ static char *read_records(struct work *w, const char *folder)
 	return rc ? sentence("the journal", w, rc) : NULL;
 }
 
-char *work_run(const char *folder, const struct work_plan *plan, struct history *history, struct disk_trace **trace)
+char *work_run(const char *folder, const struct work_plan *plan, struct deeds *history, struct disk_trace **trace)
 {
 	struct work w = { .plan = plan, .h = history };
 	char *failure;
@@ -915,7 +915,7 @@ char *work_run(const char *folder, const struct work_plan *plan, struct history 
 	return failure ? failure : read_records(&w, folder);
 }
 
-void history_free(struct history *h)
+void deeds_free(struct deeds *h)
 {
 	for (size_t i = 0; i < h->file_count; i++)
 		free(h->files[i].list);

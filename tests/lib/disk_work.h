@@ -41,7 +41,7 @@ struct work_step {
 	int rc; /* what the step said; only with a failing disk is it not 0 */
 };
 
-struct history {
+struct deeds {
 	struct tracked *files;
 	size_t file_count;
 	uint64_t *names; /* hashes of all names, modes, xattrs and tags */
@@ -70,8 +70,8 @@ struct disk_trace;
 
 /* Makes a store in the folder (which is not there yet), works, closes it. NULL, or a sentence about a step that failed although
  * the disk did not, or a promise not kept in time. The trace begins after the store was made. Caller frees all three. */
-char *work_run(const char *folder, const struct work_plan *plan, struct history *history, struct disk_trace **trace);
-void history_free(struct history *history);
+char *work_run(const char *folder, const struct work_plan *plan, struct deeds *history, struct disk_trace **trace);
+void deeds_free(struct deeds *history);
 
 /* For those who open a store: its limits become those of the work. */
 struct store;

@@ -102,7 +102,7 @@ static uint32_t hash_of(const uint8_t *data, size_t size)
 }
 
 /* The code under test says what it met; nobody wants to read that a million times (--wrap). */
-void __wrap_log_line(enum log_level level, const char *fmt, ...);
+void __wrap_log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void __wrap_log_line(enum log_level level, const char *fmt, ...)
 {
 	char line[2048];

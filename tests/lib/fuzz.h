@@ -7,7 +7,7 @@
  *
  * Each input is also run with one allocation after the other failing (fuzz_memory.c), where the target says that its code
  * answers -ENOMEM. A crash, a report of a sanitizer, a leak, more memory than FUZZ_MEMORY_MAX at once, an input that takes
- * longer than ten seconds, or a broken promise (must()) is a failure.
+ * longer than ten seconds of the processor's time, or a broken promise (must()) is a failure.
  */
 #ifndef TOMOFS_FUZZ_H
 #define TOMOFS_FUZZ_H

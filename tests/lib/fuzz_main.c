@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "store/scope.h"
@@ -35,6 +36,7 @@ static void run(const uint8_t *data, size_t size)
 
 static void run_file(const char *path)
 {
+	const struct itimerval limit = { .it_value.tv_sec = SECONDS_MAX }, none = { 0 }; /* of the processor's time */
 	FILE *f = fopen(path, "rbe");
 	uint8_t *data = malloc(FILE_MAX), *copy;
 	size_t n;
@@ -49,9 +51,9 @@ static void run_file(const char *path)
 	memcpy(copy, data, n);
 	free(data);
 	now = path;
-	alarm(SECONDS_MAX);
+	setitimer(ITIMER_PROF, &limit, NULL);
 	run(copy, n);
-	alarm(0);
+	setitimer(ITIMER_PROF, &none, NULL);
 	free(copy);
 }
 
@@ -98,7 +100,7 @@ int main(int argc, char **argv)
 	char corpus[200];
 
 	name = name ? name + 1 : argv[0];
-	signal(SIGALRM, say_where);
+	signal(SIGPROF, say_where);
 	signal(SIGABRT, say_where);
 	for (int i = 1; i < argc; i++)
 		run_path(argv[i]);

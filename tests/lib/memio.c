@@ -69,7 +69,10 @@ static int mem_close(const struct io *io, int fd)
 static int64_t mem_pread(const struct io *io, int fd, void *to, size_t len, uint64_t off)
 {
 	const struct buf *b = bytes_of(io, fd);
+	struct memio *m = memio_of(io);
 
+	if (m->fail_read && !--m->fail_read)
+		return -EIO;
 	if (off >= b->len || !len)
 		return 0;
 	len = len < b->len - off ? len : (size_t)(b->len - off);

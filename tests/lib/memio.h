@@ -16,7 +16,8 @@ struct memio {
 		char name[MEMIO_NAME_MAX]; /* "": no file */
 		struct buf bytes;
 	} files[MEMIO_FILES];
-	unsigned open; /* descriptors that are not closed */
+	unsigned open;      /* descriptors that are not closed */
+	unsigned fail_read; /* that many reads from now on one gives -EIO; 0: none does */
 };
 
 void memio_init(struct memio *m);
