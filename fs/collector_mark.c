@@ -48,7 +48,10 @@ static int mark_content(void *ctx, const struct content *content)
 	return content_walk(m->store, content, mark, m);
 }
 
-/* A removed file that nobody has open, and that is here only because something was still to be done to it. */
+/*
+ * A removed file that nobody has open, and that is here only because something was still to be done to it. Not one whose bytes the
+ * catalog does not have yet: they will be in its history. Lock and processing held.
+ */
 static bool waits_for_nothing(struct file *f)
 {
 	struct files *files = f->files;
@@ -56,6 +59,8 @@ static bool waits_for_nothing(struct file *f)
 	unsigned held;
 	int rc;
 
+	if (file_is_pending(f))
+		return false;
 	pthread_mutex_lock(&files->lock);
 	held = f->later + f->queued + f->serving + f->hash_queued + f->hash_running; /* each has a reference */
 	rc = held && f->refs == 1 + held; /* ours */
